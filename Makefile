@@ -1,0 +1,98 @@
+# Everything goes through .venv, so nothing has to be installed by hand but Python >= 3.11 and make.
+# Go >= 1.26 builds the peers (cosign, registries, a private Sigstore) that the integration tests run against.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+PYTEST_JOBS ?= auto
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMPS)/project ## Make .venv and install the locked dependencies and modelseal into it
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed and was not found; install it or say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/lock: requirements-dev.lock $(STAMPS)/venv
+	@echo "installing the locked dependencies into $(VENV)"
+	@$(PIP) install --require-hashes --no-deps -r $<
+	@touch $@
+
+$(STAMPS)/project: pyproject.toml $(STAMPS)/lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+	@echo "installed: $(BIN)/modelseal"
+
+$(STAMPS)/demo: requirements-demo.lock $(STAMPS)/project
+	@echo "installing what the demo trains its model with"
+	@$(PIP) install --require-hashes --no-deps -r $<
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMPS)/demo ## Train a small real model; publish, verify, pull and load it; then break it
+	@$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: install system-packages peers-if-possible lint ## Install, build peers, lint, and run the whole suite with branch coverage
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --cov --cov-branch --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: unit
+unit: install ## Run the tests that need no peers
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --ignore=tests/integration --ignore=tests/e2e $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: install ## Check style and types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: install ## Rewrite the code in the agreed style
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: peers
+peers: install ## Build the programs that the integration tests run against (needs Go)
+	@$(BIN)/python tools/peers/build.py
+
+.PHONY: peers-if-possible
+peers-if-possible: install system-packages
+	@$(BIN)/python tools/peers/build.py --optional
+
+# One peer (the CT log) is built with cgo. Only a machine with Go, without a C compiler, and where we are root is touched.
+.PHONY: system-packages
+system-packages:
+	@if command -v go >/dev/null && ! command -v cc >/dev/null && ! command -v gcc >/dev/null \
+		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing a C compiler (Debian packages gcc and libc6-dev)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
+	fi
+
+.PHONY: bench
+bench: install ## Run the benchmarks (minutes, and some GiB of disk)
+	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+.PHONY: lock
+lock: ## Lock the dependencies anew (needs uv)
+	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) -c requirements-dev.lock requirements-demo.in -o requirements-demo.lock
+
+.PHONY: clean
+clean: ## Remove .venv, caches and build outputs (built peers stay in their cache)
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
