@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Content that can be read again, and reading that checks while it streams.
+
+Bytes are the truth: nothing leaves this package without its size and digest having been compared
+with the descriptor, and nothing unbounded is read into memory.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from modelseal.errors import ContentMismatchError, StorageError
+from modelseal.oci.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CHUNK = 1 << 20
+"""Bytes that are read at once; the only buffer that a transfer holds."""
+
+
+class Content(Protocol):
+    """Bytes that can be read from their start as often as a retry needs it."""
+
+    def open(self) -> BinaryIO:
+        """Open the bytes at their start. Raises `StorageError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BytesContent:
+    """Content that is at hand."""
+
+    data: bytes
+
+    def open(self) -> BinaryIO:
+        """Open the bytes at their start."""
+        return io.BytesIO(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """Content in a file."""
+
+    path: Path
+
+    def open(self) -> BinaryIO:
+        """Open the file at its start. Raises `StorageError`."""
+        try:
+            return self.path.open("rb", buffering=0)
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
+
+
+class VerifyingReader(io.RawIOBase):
+    """A stream that hands out its last bytes only if it was what its descriptor says.
+
+    `ContentMismatchError` comes instead of the last chunk when the digest differs, and at the
+    first byte too few or too many: a caller that reads to the end has read the right bytes.
+    What was read before that is vouched for by nobody.
+    """
+
+    def __init__(self, source: BinaryIO, expected: Descriptor) -> None:
+        """Read `source`, which is closed with this stream."""
+        self._source = source
+        self._expected = expected
+        self._hasher = hashlib.new(expected.digest.algorithm)
+        self._seen = 0
+        self._done = False
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill `buffer` with the next bytes; 0 at the verified end."""
+        if self._done:
+            return 0
+        view = memoryview(buffer).cast("B")
+        count = _readinto(self._source, view)
+        self._seen += count
+        self._hasher.update(view[:count])
+        if self._seen > self._expected.size:
+            raise self._mismatch("goes on after its size")
+        if count == 0 and self._seen < self._expected.size:
+            raise self._mismatch(f"ends after {self._seen} bytes")
+        if self._seen == self._expected.size:
+            self._check_digest()
+        self._done = count == 0
+        return count
+
+    def _check_digest(self) -> None:
+        if self._hasher.hexdigest() != self._expected.digest.encoded:
+            raise self._mismatch("has another digest")
+
+    def _mismatch(self, how: str) -> ContentMismatchError:
+        return ContentMismatchError(
+            f"{self._expected.name}: the content {how}; expected {self._expected.size} bytes "
+            f"with {self._expected.digest}",
+            hint="the store or the network changed it; fetch it again, or from another mirror",
+        )
+
+    def close(self) -> None:
+        """Close the source too."""
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
+def _readinto(source: BinaryIO, view: memoryview) -> int:
+    readinto = getattr(source, "readinto", None)
+    if readinto is not None:
+        count = readinto(view)
+        return int(count or 0)
+    data = source.read(len(view))
+    view[: len(data)] = data
+    return len(data)
+
+
+def verifying(source: BinaryIO, expected: Descriptor) -> BinaryIO:
+    """Return `source` as a stream that checks itself against `expected`."""
+    return io.BufferedReader(VerifyingReader(source, expected), CHUNK)

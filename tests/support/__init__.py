@@ -1,0 +1,1 @@
+"""Real parts for the tests: servers, a private Sigstore, registries, and runners of commands."""
