@@ -4,7 +4,7 @@
 
 ::
 
-    Error
+    modelseal.Error
     ├── UsageError                  the caller asked for something that cannot be
     │   ├── InvalidReferenceError
     │   ├── InvalidProjectError     modelseal.yaml
