@@ -1,7 +1,7 @@
 """Keys and certificates of a private Sigstore: made here, kept, and lent to tests that forge."""
 
 import base64
-import datetime
+import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 FULCIO_KEY_PASSWORD = "test"
 """Fulcio takes only an encrypted key."""
 
-_LIFETIME = datetime.timedelta(days=30)
-_SKEW = datetime.timedelta(hours=1)
+_LIFETIME = dt.timedelta(days=30)
+_SKEW = dt.timedelta(hours=1)
 _DER, _PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 
 
@@ -53,7 +53,7 @@ class Authorities:
         )
 
     @property
-    def valid_from(self) -> datetime.datetime:
+    def valid_from(self) -> dt.datetime:
         """The moment from which all of it is valid."""
         return self.fulcio.chain[0].not_valid_before_utc
 
@@ -93,7 +93,9 @@ def _timestamping_leaf(root: Authority) -> Authority:
     builder = _builder(
         "tsa", key.public_key(), issuer_name="tsa-root", issuer_key=root.key.public_key()
     )
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=False, path_length=None), critical=True
+    )
     builder = builder.add_extension(_key_usage(ca=False), critical=True)
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
     leaf = builder.add_extension(usage, critical=True).sign(root.key, hashes.SHA256())
@@ -107,7 +109,7 @@ def _builder(
     issuer_name: str,
     issuer_key: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))

@@ -1,7 +1,7 @@
 """An OpenID Connect issuer on loopback that gives a token to whoever asks.
 
-It speaks what Sigstore's clients use: discovery, keys, the authorization-code flow with PKCE (also out of band), and
-GitHub's endpoint for ambient credentials. It trusts everybody, so it is for tests only.
+It speaks what Sigstore's clients use: discovery, keys, the authorization-code flow with PKCE (also
+out of band), and GitHub's endpoint for ambient credentials. It trusts everybody.
 """
 
 import base64
@@ -17,7 +17,6 @@ from typing import Any, Self
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
-
 from tests.support.processes import LOOPBACK
 
 CLIENT_ID = "sigstore"
@@ -47,7 +46,8 @@ class OidcIssuer:
         self._server = _Server((LOOPBACK, 0), _Handler)
         self._server.issuer = self
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, args=(0.05,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -140,7 +140,7 @@ class OidcIssuer:
         """Exchange a code for tokens; a code can be used once.
 
         Raises:
-            ValueError: The code is unknown, or the verifier or the redirection is not the request's.
+            ValueError: The code is unknown, or the verifier or redirection is not the request's.
         """
         request = self._codes.pop(form.get("code", ""), None)
         if form.get("grant_type") != "authorization_code" or request is None:
@@ -150,12 +150,13 @@ class OidcIssuer:
             raise ValueError("the code verifier does not match")
         if form.get("redirect_uri") != request["redirect_uri"]:
             raise ValueError("the redirection does not match")
-        nonce = {"nonce": request["nonce"]} if "nonce" in request else {}
+        claims: dict[str, Any] = {"nonce": request["nonce"]} if "nonce" in request else {}
+        token = self.token(request["email"], **claims)
         return {
-            "access_token": secrets.token_urlsafe(16),
+            "access_token": token,  # what sigstore-python reads
             "token_type": "Bearer",
             "expires_in": _TOKEN_SECONDS,
-            "id_token": self.token(request["email"], **nonce),
+            "id_token": token,
         }
 
 

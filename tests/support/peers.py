@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-
 from tools.peers import build
 
 
 def path(name: str) -> Path:
     """Return the binary of a peer.
 
-    A peer that is not built skips the test; with `CI=true` it fails it, so that nothing is left untested unseen.
+    A peer that is not built skips the test; with `CI=true` it fails it, so that nothing is left
+    untested unseen.
     """
     if found := build.locate(name):
         return found

@@ -1,4 +1,4 @@
-"""Servers as child processes: started on free loopback ports, waited for, and stopped by their own id."""
+"""Servers as child processes: started, waited for until they answer, stopped by their own id."""
 
 import atexit
 import contextlib
@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ _POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 2.0
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2), PR_SET_PDEATHSIG
 
-# Below the range that Linux gives to outgoing connections, so that nobody takes a port between our look and its use.
+# Below the range that Linux gives to outgoing connections, so that none of those takes a port
+# between our look and its use.
 _PORTS = range(12_000, 32_000)
 
 
@@ -123,7 +123,7 @@ def answers(url: str) -> Callable[[], bool]:
         try:
             with _DIRECT.open(url, timeout=_ANSWER_SECONDS) as response:
                 return 200 <= int(response.status) < 300
-        except (OSError, urllib.error.URLError):
+        except OSError:
             return False
 
     return check
@@ -156,10 +156,8 @@ def _die_with_parent() -> None:
 def _wait(server: Server, healthy: Callable[[], bool], until: float) -> None:
     """Return when the server is healthy; its end, or `until` on the monotonic clock, raises."""
     while not healthy():
-        try:
+        if time.monotonic() > until:
+            raise ServerError(f"{server.name} is not ready; its log ends:\n{server.log_tail()}")
+        with contextlib.suppress(subprocess.TimeoutExpired):
             code = server.process.wait(_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() > until:
-                raise ServerError(f"{server.name} is not ready; its log ends:\n{server.log_tail()}") from None
-        else:
-            raise ServerError(f"{server.name} ended with {code}; its log ends:\n{server.log_tail()}")
+            raise ServerError(f"{server.name} ended with {code}:\n{server.log_tail()}")

@@ -2,10 +2,11 @@
 
     python tools/peers/build.py [NAME ...] [--optional]
 
-A peer is a folder beside this file with a `go.mod` and a `go.sum`: what is built is the package that the `tool` line
-names, or the folder's own `main.go`. Go checks every module that it downloads against `go.sum`. Binaries go to a cache
-outside the checkout, named after all that they were made from, so that nothing is built twice and nothing stale is
-used. Standard library only: this runs before anything is installed.
+A peer is a folder beside this file with a `go.mod` and a `go.sum`: what is built is the package
+that the `tool` line names, or the folder's own `main.go`. Go checks every module that it downloads
+against `go.sum`. Binaries go to a cache outside the checkout, named after all that they were made
+from, so that nothing is built twice and nothing stale is used. Standard library only: this runs
+before anything is installed.
 """
 
 import argparse
@@ -131,9 +132,10 @@ def _go_build(name: str, output: Path) -> None:
     )
     if done.returncode:
         last = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-15:])
-        raise BuildError(f"{name}: `go build {package}` failed in {folder}:\n{last}\n"
-                         f"check the network and the version of Go (1.26 is needed), then run "
-                         f"`make peers` again")
+        raise BuildError(
+            f"{name}: `go build {package}` failed in {folder}:\n{last}\n"
+            "check the network and the version of Go (1.26 is needed), then run `make peers` again"
+        )
 
 
 def _without_go(missing: list[str], *, optional: bool) -> int:
