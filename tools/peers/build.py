@@ -26,7 +26,7 @@ _NEEDS_CGO = frozenset({"ct-test-srv"})
 _FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w")
 _TOOL_LINE = re.compile(r"^tool (\S+)$", re.MULTILINE)
 
-NO_GO = "Go is not installed"
+NO_GO = "Go 1.26 or newer is not installed"
 NAMES = tuple(sorted(module.parent.name for module in _HERE.glob("*/go.mod")))
 
 
@@ -78,7 +78,7 @@ def build(name: str) -> Path:
         return there
     version = go_version()
     if version is None:
-        raise BuildError(f"{name}: {NO_GO}; install Go 1.26 or newer and run `make peers`")
+        raise BuildError(f"{name}: {NO_GO}; install it and run `make peers`")
     if name in _NEEDS_CGO and not any(map(shutil.which, ("cc", "gcc", "clang"))):
         raise BuildError(f"{name}: needs a C compiler; on Debian: apt-get install gcc libc6-dev")
     target = cache_directory() / name / f"{_fingerprint(name)}-{version}" / name
@@ -142,7 +142,7 @@ def _without_go(missing: list[str], *, optional: bool) -> int:
     """Say in one line what cannot be built."""
     stream = sys.stdout if optional else sys.stderr
     print(
-        f"{NO_GO} (1.26 is needed): tests that need {', '.join(missing)} will not run",
+        f"{NO_GO}: tests that need {', '.join(missing)} will not run",
         file=stream,
     )
     return 0 if optional else 1
