@@ -152,6 +152,15 @@ class Fields:
     def _path(self, key: str) -> str:
         return f"{self._where}.{key}" if self._where else key
 
+    @property
+    def where(self) -> str:
+        """The path of this mapping in the document."""
+        return self._where
+
+    def wrong(self, key: str, why: str, *, hint: str = "") -> Error:
+        """Return an error that names the field `key`, for the caller to raise."""
+        return self._error(f"{self._path(key)} {why}", hint=hint)
+
     def has(self, key: str) -> bool:
         """Tell whether the key stands there."""
         return key in self._value
