@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who signs, and what a verifier hands on.
+
+The only way to a `VerifiedStatement` is through a verifier of this package; policies take nothing
+else (`tests/test_layers.py` holds both).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from modelseal.oci.descriptor import Digest
+
+CHECK_SIGNATURE: Final = "signature"
+"""The envelope is signed by the certificate's or the trusted key."""
+CHECK_CERTIFICATE_CHAIN: Final = "certificate-chain"
+"""The certificate was issued by the trusted root, and valid when the signature was made."""
+CHECK_SCT: Final = "signed-certificate-timestamp"
+"""A trusted certificate transparency log has seen the certificate."""
+CHECK_TRANSPARENCY_LOG: Final = "transparency-log"
+"""A trusted log holds an entry about this signature and this certificate."""
+CHECK_TIMESTAMP: Final = "timestamp"
+"""A trusted timestamp authority has seen the signature."""
+CHECK_LOG_TIME: Final = "log-time"
+"""The log's signed promise says when the entry came in (Rekor v1)."""
+CHECK_IDENTITY: Final = "identity"
+"""The certificate names exactly one of the accepted issuers and subjects."""
+CHECK_KEY: Final = "key"
+"""The signature is by exactly one of the trusted keys."""
+CHECK_SUBJECT: Final = "subject"
+"""The statement names the digest that was asked for."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """A keyless signer: which OIDC issuer vouches, and for whom. Both are exact texts.
+
+    `subject` is the certificate's one subject alternative name: an e-mail address, a workflow's
+    URI, a service account's URI.
+    """
+
+    issuer: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.subject} (issuer {self.issuer})"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyIdentity:
+    """A signer known by a key: `sha256:` and the hex SHA-256 of its DER SubjectPublicKeyInfo."""
+
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"key {self.fingerprint}"
+
+
+SignerIdentity: TypeAlias = Identity | KeyIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedStatement:
+    """A statement whose signature, signer and subject were checked by a verifier.
+
+    Attributes:
+        subject: The digest that was asked for, and that the statement names.
+        statement_type: The `_type`: in-toto Statement v1 or v0.1.
+        predicate_type: What kind of claim it is, as a full URI.
+        predicate: The claim. Its meaning is the signer's; only its origin is verified.
+        signer: Who signed, from the certificate or the trusted key.
+        signed_at: When at the latest the signature existed, from a verified timestamp or log
+            entry; None when nothing verified says so (key-signed bundles).
+        checks: The names of the checks that ran and passed, and only those.
+        bundle: SHA-256 of the bundle's bytes, to point at it.
+    """
+
+    subject: Digest
+    statement_type: str
+    predicate_type: str
+    predicate: Mapping[str, Any] = field(hash=False)
+    signer: SignerIdentity
+    signed_at: datetime | None
+    checks: tuple[str, ...]
+    bundle: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedStatement:
+    """What a bundle says, for a person to look at. Nothing of it was checked; no policy takes it.
+
+    Attributes:
+        predicate_type: The claimed predicate type; empty when it cannot be read.
+        signer: The claimed signer as text; empty when it cannot be read.
+        subjects: The claimed subjects, each as `algorithm:hex`.
+        problem: Why the rest is empty; empty when all could be read.
+    """
+
+    predicate_type: str = ""
+    signer: str = ""
+    subjects: tuple[str, ...] = ()
+    problem: str = ""
