@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading of plain files: never through a link, never from a device or a pipe."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from modelseal.errors import InvalidProjectError, StorageError
+from modelseal.oci.content import CHUNK
+from modelseal.oci.descriptor import Digest
+
+# O_NONBLOCK: to open a pipe must not wait for whoever writes into it.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open the plain file `path`, unbuffered.
+
+    Raises:
+        InvalidProjectError: it is a link, a directory, a device, a pipe or a socket.
+        StorageError: the disk refused.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise InvalidProjectError(f"{path} is not a plain file") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise InvalidProjectError(f"{path} is not a plain file")
+    return file
+
+
+def read_small(directory: Path, name: str, *, limit: int) -> bytes | None:
+    """Return the bytes of a file; None when it is not there.
+
+    Raises:
+        InvalidProjectError: it is not a plain file, or has more than `limit` bytes.
+        StorageError: the disk refused.
+    """
+    path = directory / name
+    try:
+        with open_plain(path) as file:
+            # One byte more than the limit tells whether there is more.
+            data = _read_up_to(file, limit + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > limit:
+        raise InvalidProjectError(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def _read_up_to(file: BinaryIO, count: int) -> bytes:
+    parts: list[bytes] = []
+    while count > 0 and (part := file.read(min(count, CHUNK))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def hash_plain(path: Path, *, stopped: Callable[[], bool] = lambda: False) -> tuple[Digest, int]:
+    """Return the SHA-256 digest and the size of a file, read in constant memory.
+
+    Args:
+        path: the file.
+        stopped: asked between two chunks; True ends the work with an error.
+
+    Raises:
+        InvalidProjectError: not a plain file, gone, or changed while it was read.
+        StorageError: the disk refused.
+    """
+    hasher = hashlib.sha256()
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    size = 0
+    try:
+        with open_plain(path) as file:
+            before = _identity(os.fstat(file.fileno()))
+            while count := file.readinto(view):  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks what a raw file has
+                hasher.update(view[:count])
+                size += count
+                if stopped():
+                    raise InvalidProjectError(f"{path} was not read to its end")
+            after = _identity(os.fstat(file.fileno()))
+            # The name, too: a file that was put in its place has to be read anew.
+            named = _identity(path.lstat())
+    except FileNotFoundError as error:
+        raise _changed(path) from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    if not before == after == named or size != before[0]:
+        raise _changed(path)
+    return Digest("sha256", hasher.hexdigest()), size
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
+
+
+def _changed(path: Path) -> InvalidProjectError:
+    return InvalidProjectError(
+        f"{path} changed while it was read",
+        hint="wait until whatever writes there has finished, and try again",
+    )
