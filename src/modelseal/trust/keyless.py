@@ -1,0 +1,276 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keyless verification: `sigstore` whole, through its public names, and a name for each refusal.
+
+`sigstore` decides; nothing here makes it accept. What is looked at before and after its verdict
+serves to say what is wrong, to find the one verified time, and to hold the exact identity.
+This module imports `sigstore`, which takes about a second: import it only to verify keylessly.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from sigstore.errors import CertValidationError
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import Bundle as SigstoreBundle
+from sigstore.models import InvalidBundle, TrustedRoot
+from sigstore.verify import Verifier
+
+from modelseal.errors import Error, UsageError, VerificationError
+from modelseal.trust.bundle import Bundle
+from modelseal.trust.certificate import identity_of
+from modelseal.trust.dsse import PAYLOAD_TYPE, broken, pae
+from modelseal.trust.identity import (
+    CHECK_CERTIFICATE_CHAIN,
+    CHECK_IDENTITY,
+    CHECK_LOG_TIME,
+    CHECK_SCT,
+    CHECK_SIGNATURE,
+    CHECK_TIMESTAMP,
+    CHECK_TRANSPARENCY_LOG,
+    Identity,
+)
+
+_OTHER_ROOT_HINT = "give the trusted root of the Sigstore that signed it: --trusted-root FILE"
+_CHANGED_HINT = "the bundle was changed; fetch it again, or sign anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What holds about a keyless bundle."""
+
+    payload: bytes
+    signer: Identity
+    signed_at: datetime
+    checks: tuple[str, ...]
+
+
+class _ExactIdentity:
+    """A policy of sigstore's: the certificate names exactly one of these identities."""
+
+    def __init__(self, accepted: frozenset[Identity]) -> None:
+        self._accepted = accepted
+        self.signer: Identity | None = None
+
+    def verify(self, cert: x509.Certificate) -> None:
+        """Remember who signed, or raise our own error; sigstore lets it through."""
+        signer = identity_of(cert)
+        if signer not in self._accepted:
+            raise _other_identity(signer, self._accepted)
+        self.signer = signer
+
+
+class Keyless:
+    """`sigstore`'s verifier for one trusted root and some identities."""
+
+    def __init__(self, trusted_root: TrustedRoot, identities: frozenset[Identity]) -> None:
+        """Make the verifier; opens nothing. Raises `UsageError` for an incomplete root."""
+        try:
+            self._verifier = Verifier(trusted_root=trusted_root)
+            self._authorities = tuple(trusted_root.get_fulcio_certs())
+        except (SigstoreError, ValueError) as error:
+            raise UsageError(
+                f"the trusted root cannot be used: {error}", code="invalid-trust-file"
+            ) from error
+        self._identities = identities
+
+    def verify(self, bundle: Bundle) -> Facts:
+        """Return what holds about the bundle, or raise `VerificationError`."""
+        _require_material(bundle)
+        policy = _ExactIdentity(self._identities)
+        try:
+            parsed = SigstoreBundle.from_json(bundle.raw)
+            kind, payload = self._verifier.verify_dsse(parsed, policy)
+            if policy.signer is None or kind != PAYLOAD_TYPE:
+                broken("it was not looked at as a whole")
+            signed_at, check = self._signed_at(parsed)
+        except Error:
+            raise
+        except Exception as error:
+            # Not only sigstore's own errors: on odd input its parsers and cryptography's let out
+            # ValueError, TypeError, KeyError and more, and all of them mean no.
+            raise self._explain(bundle, policy, error) from error
+        return Facts(
+            payload=payload,
+            signer=policy.signer,
+            signed_at=signed_at,
+            checks=(
+                CHECK_CERTIFICATE_CHAIN,
+                CHECK_SCT,
+                CHECK_IDENTITY,
+                CHECK_TRANSPARENCY_LOG,
+                check,
+                CHECK_SIGNATURE,
+            ),
+        )
+
+    def _signed_at(self, bundle: SigstoreBundle) -> tuple[datetime, str]:
+        """Return the verified time of a verified bundle, and the check that gave it.
+
+        sigstore does not tell which of several timestamps it could verify, and ignores the
+        others. So each is verified alone, in a bundle that has no other source of time; the
+        earliest is the tightest bound.
+        """
+        value = json.loads(bundle.to_json())
+        material = value["verificationMaterial"]
+        log_time = _log_time(material["tlogEntries"][0])
+        if log_time is not None:
+            return log_time, CHECK_LOG_TIME
+        timestamps = material["timestampVerificationData"]["rfc3161Timestamps"]
+        times = []
+        for timestamp in timestamps:
+            material["timestampVerificationData"]["rfc3161Timestamps"] = [timestamp]
+            alone = SigstoreBundle.from_json(json.dumps(value))
+            if len(timestamps) == 1 or self._holds(alone):
+                times.append(_timestamp(alone))
+        return min(times), CHECK_TIMESTAMP
+
+    def _holds(self, bundle: SigstoreBundle) -> bool:
+        try:
+            self._verifier.verify_dsse(bundle, _ExactIdentity(self._identities))
+        except (SigstoreError, VerificationError):
+            return False
+        return True
+
+    def _explain(
+        self, bundle: Bundle, policy: _ExactIdentity, error: Exception
+    ) -> VerificationError:
+        """Find the name for a refusal that has already been made."""
+        reason = " ".join(str(error).split())[:300]
+        broken_bundle = _refusal("broken-bundle", f"the bundle is broken: {reason}", _CHANGED_HINT)
+        if isinstance(error, InvalidBundle) or not isinstance(error, SigstoreError):
+            return broken_bundle
+        try:
+            certificate = x509.load_der_x509_certificate(bundle.certificate)
+        except ValueError:
+            return broken_bundle
+        if not any(_issued(certificate, authority) for authority in self._authorities):
+            return _refusal(
+                "untrusted-root",
+                "the signing certificate was not issued by the trusted root",
+                _OTHER_ROOT_HINT,
+            )
+        if not _signed(certificate, bundle):
+            return _refusal("bad-signature", "the signature does not hold", _CHANGED_HINT)
+        if isinstance(error, CertValidationError):
+            return _expired(bundle)
+        return _unproven(reason, identity_checked=policy.signer is not None)
+
+
+def _unproven(reason: str, *, identity_checked: bool) -> VerificationError:
+    """Name the proof that does not hold: sigstore checks time, CT log, identity, log in turn."""
+    if identity_checked:
+        return _refusal(
+            "bad-log-entry", f"the transparency log entry does not hold: {reason}", _CHANGED_HINT
+        )
+    if "SCT" in reason:
+        return _refusal(
+            "untrusted-ct-log",
+            f"no trusted log has seen the signing certificate: {reason}",
+            _OTHER_ROOT_HINT,
+        )
+    return _refusal(
+        "untrusted-timestamp",
+        f"nothing trusted says when it was signed: {reason}",
+        _OTHER_ROOT_HINT,
+    )
+
+
+def _require_material(bundle: Bundle) -> None:
+    if bundle.key_hint is not None:
+        raise _refusal(
+            "key-signed-bundle",
+            "the bundle is signed with a key, and a keyless identity was asked for",
+            "verify with --key K.pub, if that is whom you believe",
+        )
+    if not bundle.log_entries:
+        raise _refusal(
+            "no-log-entry",
+            "the bundle has no transparency log entry",
+            "sign with a signing config that names a log (Rekor)",
+        )
+    if not bundle.timestamps and not bundle.log_time:
+        raise _refusal(
+            "no-timestamp",
+            "nothing in the bundle says when it was signed, and the certificate was valid only "
+            f"{_validity(bundle.certificate)}",
+            "sign with a signing config that names a timestamp authority",
+        )
+
+
+def _validity(certificate: bytes) -> str:
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+    except ValueError:
+        return "for minutes"
+    return f"from {parsed.not_valid_before_utc:%F %T} to {parsed.not_valid_after_utc:%F %T} UTC"
+
+
+def _expired(bundle: Bundle) -> VerificationError:
+    return _refusal(
+        "expired-certificate",
+        "the signing certificate was not valid when it was used, only "
+        f"{_validity(bundle.certificate)}",
+        "sign anew",
+    )
+
+
+def _other_identity(signer: Identity, accepted: frozenset[Identity]) -> VerificationError:
+    wanted = " or ".join(str(identity) for identity in sorted(accepted)[:3])
+    if any(identity.subject == signer.subject for identity in accepted):
+        return _refusal(
+            "other-issuer",
+            f"{signer.subject} signed, but another issuer vouches: {signer.issuer}; "
+            f"wanted is {wanted}",
+            "check --certificate-oidc-issuer; it has to be exact",
+        )
+    return _refusal(
+        "other-identity",
+        f"signed by {signer}, not by {wanted}",
+        "check --certificate-identity; it has to be exact",
+    )
+
+
+def _refusal(code: str, message: str, hint: str) -> VerificationError:
+    return VerificationError(message, hint=hint, code=code)
+
+
+def _log_time(entry: dict[str, Any]) -> datetime | None:
+    """Return the time that the log promised, which sigstore verified with the promise."""
+    seconds = int(entry.get("integratedTime", "0"))
+    return datetime.fromtimestamp(seconds, UTC) if seconds and "inclusionPromise" in entry else None
+
+
+def _timestamp(bundle: SigstoreBundle) -> datetime:
+    data = bundle.verification_material.timestamp_verification_data
+    if data is None:
+        broken("it has no timestamp")
+    (timestamp,) = data.rfc3161_timestamps
+    return timestamp.tst_info.gen_time
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _signed(certificate: x509.Certificate, bundle: Bundle) -> bool:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        key.verify(
+            bundle.envelope.signature, pae(bundle.envelope.payload), ec.ECDSA(hashes.SHA256())
+        )
+    except InvalidSignature:
+        return False
+    return True
