@@ -18,8 +18,8 @@ from modelseal.oci.descriptor import Digest
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def open_plain(path: Path) -> BinaryIO:
-    """Open the plain file `path`, unbuffered.
+def open_plain(path: Path, *, buffering: int = 0) -> BinaryIO:
+    """Open the plain file `path`, unbuffered unless told how many bytes to buffer.
 
     Raises:
         InvalidProjectError: it is a link, a directory, a device, a pipe or a socket.
@@ -34,7 +34,7 @@ def open_plain(path: Path) -> BinaryIO:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise InvalidProjectError(f"{path} is not a plain file") from error
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    file = os.fdopen(descriptor, "rb", buffering=0)
+    file = os.fdopen(descriptor, "rb", buffering)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         file.close()
         raise InvalidProjectError(f"{path} is not a plain file")
