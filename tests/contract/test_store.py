@@ -12,6 +12,7 @@ from typing import BinaryIO
 import pytest
 from modelseal.oci.registry.store import RegistryStore
 from tests.support.fake_registry import FakeRegistry
+from tests.support.registries import NAMES
 
 from modelseal.errors import ContentMismatchError, Error, InvalidDocumentError, NotFoundError
 from modelseal.oci.content import BytesContent, FileContent
@@ -32,7 +33,7 @@ from modelseal.oci.store import Store, fetch_bytes, fetch_manifest, push_bytes
 ARTIFACT = "application/vnd.example.test.v1"
 
 
-@pytest.fixture(params=["memory", "layout", "fake", "fake-without-referrers", "registry"])
+@pytest.fixture(params=["memory", "layout", "fake", "fake-without-referrers", *NAMES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     name = f"contract/{os.urandom(6).hex()}"
     match request.param:
@@ -40,12 +41,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             yield MemoryStore()
         case "layout":
             yield LayoutStore(tmp_path / "layout")
-        case "registry":
-            real = request.getfixturevalue("registry")
-            yield RegistryStore(Repository(real.host, name))
-        case kind:
+        case "fake" | "fake-without-referrers" as kind:
             with FakeRegistry(referrers_api=kind == "fake") as fake:
                 yield RegistryStore(Repository(fake.host, name))
+        case real:
+            serve = request.getfixturevalue("serve_registry")
+            yield RegistryStore(Repository(serve(real).host, name))
 
 
 def pushed_manifest(

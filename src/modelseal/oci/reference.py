@@ -105,6 +105,21 @@ def parse_reference(text: str) -> Reference:
     return TagReference(repository, check_tag(tag))
 
 
+def parse_location(text: str) -> Location:
+    """Read a reference's place: `registry/repository` or `oci:PATH`; a tag or digest is refused.
+
+    Raises:
+        InvalidReferenceError.
+    """
+    if text.startswith("oci:"):
+        return LayoutDirectory(_layout_path(text.removeprefix("oci:"), text))
+    if "@" in text or _split_tag(text)[1]:
+        raise InvalidReferenceError(
+            f"{text!r} names content, not a repository", hint="leave out the tag and the digest"
+        )
+    return parse_repository(text)
+
+
 def parse_repository(text: str) -> Repository:
     """Read `registry/repository`. Raises `InvalidReferenceError`."""
     registry, slash, name = text.partition("/")

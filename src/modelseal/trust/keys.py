@@ -214,23 +214,39 @@ def _refusal(key: object, der: bytes) -> str:
     return "it is of another algorithm"
 
 
-def write_key_files(path: Path, key: PrivateKey, passphrase: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """Where a new key was written, and what it is called."""
+
+    private: Path
+    public: Path
+    fingerprint: str
+
+
+def write_key_pair(key: PrivateKey, path: Path, passphrase: Passphrase) -> KeyPair:
     """Write the encrypted private key to `path` and the public key to `path` + `.pub`.
 
     Neither file is ever overwritten, and either both are there afterwards or none.
-
-    Returns:
-        The path of the public key.
 
     Raises:
         KeyFileError: one of the files is there already, or the passphrase is empty.
         StorageError: the disk refused.
     """
-    private, public = key.encrypted_pem(passphrase), key.public_key().pem
     public_path = path.with_name(f"{path.name}.pub")
-    with _new_file(path, private, 0o600), _new_file(public_path, public, 0o644):
+    for target in (path, public_path):  # before somebody thinks of a passphrase
+        if target.is_symlink() or target.exists():
+            raise _exists(target)
+    private, public = key.encrypted_pem(passphrase()), key.public_key()
+    with _new_file(path, private, 0o600), _new_file(public_path, public.pem, 0o644):
         pass
-    return public_path
+    return KeyPair(path, public_path, public.identity.fingerprint)
+
+
+def _exists(path: Path) -> KeyFileError:
+    return KeyFileError(
+        f"{path} is there already, and keys are never overwritten",
+        hint="choose another name for --output",
+    )
 
 
 @contextlib.contextmanager
@@ -239,10 +255,7 @@ def _new_file(path: Path, data: bytes, mode: int) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError as error:
-        raise KeyFileError(
-            f"{path} is there already, and keys are never overwritten",
-            hint="choose another name for --output",
-        ) from error
+        raise _exists(path) from error
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     try:

@@ -7,6 +7,7 @@ neither. Nothing is signed but what was handed in.
 """
 
 import contextlib
+import functools
 import queue
 import threading
 import time
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from modelseal.errors import Error, SigningError, UnavailableError, VerificationError
 from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bundle
 from modelseal.trust.dsse import pae, parse_statement
-from modelseal.trust.identity import SignerIdentity
+from modelseal.trust.identity import Identity, SignerIdentity
+from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
 
 if TYPE_CHECKING:
     from sigstore.dsse import Statement
@@ -56,6 +58,14 @@ class Signer(Protocol):
         """Who signs; None as long as that is not known: keylessly, before the first signature."""
         ...
 
+    def verifier(self) -> Verifier:
+        """Return a verifier that accepts what this signer signed, and nobody else's.
+
+        Raises:
+            SigningError: it has signed nothing yet.
+        """
+        ...
+
 
 class KeySigner:
     """Signs with an ECDSA P-256 key. Needs no network; no log and no timestamp stand by it."""
@@ -69,6 +79,10 @@ class KeySigner:
     def identity(self) -> SignerIdentity:
         """The key's fingerprint."""
         return self._public.identity
+
+    def verifier(self) -> Verifier:
+        """Accept this key."""
+        return KeyVerifier([self._public])
 
     def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Return a bundle for each statement, as `Signer.sign` says."""
@@ -111,6 +125,12 @@ class SigstoreSigner:
         """Whom the certificate names; None before the first signature."""
         return self._identity
 
+    def verifier(self) -> Verifier:
+        """Accept the identity of the certificate. Raises `SigningError` before there is one."""
+        if not isinstance(self._identity, Identity):
+            raise SigningError("nothing was signed yet, so nobody is known as the signer")
+        return SigstoreVerifier(self._trust.trusted_root, {self._identity})
+
     def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Return a bundle for each statement, as `Signer.sign` says.
 
@@ -127,7 +147,7 @@ class SigstoreSigner:
             try:
                 session = self._certified(deadline)
                 return run_all(
-                    [lambda one=one: self._sign_one(session, one) for one in statements],
+                    [functools.partial(self._sign_one, session, one) for one in statements],
                     deadline=deadline,
                     what="the transparency log or the timestamp authority",
                 )
@@ -169,7 +189,6 @@ class SigstoreSigner:
             deadline=deadline,
             what="the certificate authority (Fulcio)",
         )
-        self._usable_until = datetime.min.replace(tzinfo=UTC)
         return self._session
 
     def _sign_one(self, session: "SigstoreSession", statement: "Statement") -> bytes:

@@ -39,17 +39,23 @@ def signing_error(error: Exception, trust: "ClientTrustConfig") -> Error:
         return SigningError("the certificate expired while signing", hint="try again")
     if isinstance(error, InvalidBundle):
         return _without_proof(error, trust)
-    service = _SERVICES.get(type(error).__name__, "")
+    service = _SERVICES.get(type(error).__name__)
+    return _by_service(error, service) if service else _by_library(error)
+
+
+def _by_service(error: Exception, service: str) -> Error:
     status = _status(error)
-    if service and status:
+    if status:
         return _answered(service, status, _said(error))
-    if service:
-        return SigningError(
-            f"{service} gave an answer that is not taken: {_short(error)}",
-            hint="sigstore needs a certificate chain with an embedded SCT; check the CT log",
-        )
+    return SigningError(
+        f"{service} gave an answer that is not taken: {_short(error)}",
+        hint="sigstore needs a certificate chain with an embedded SCT; check the CT log",
+    )
+
+
+def _by_library(error: Exception) -> Error:
     if isinstance(error, OSError | NetworkError):
-        # requests' exceptions are OSError; their text names host and port, never the token.
+        # requests' exceptions are OSError; their text would name hosts that the user knows by URL.
         return UnavailableError(
             f"a Sigstore service did not answer: {type(error).__name__}",
             hint="check the network and the signing config, or try again",

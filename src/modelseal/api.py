@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Python API: what the commands do, as typed functions.
+
+Each takes keyword arguments with the names of the command's options, raises a `modelseal.Error`
+when it does not succeed, and stays silent unless it is given `on_event`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelseal.errors import KeyFileError, UsageError
+from modelseal.oci.events import discard
+from modelseal.oci.reference import Reference, parse_reference
+from modelseal.workflows import load as load_workflow
+from modelseal.workflows import publish as publish_workflow
+from modelseal.workflows import pull as pull_workflow
+from modelseal.workflows import verify as verify_workflow
+from modelseal.workflows.events import EventSink
+from modelseal.workflows.publish import Publication
+from modelseal.workflows.pull import PulledModel
+from modelseal.workflows.services import Services, system_clock
+from modelseal.workflows.trust import Trust
+from modelseal.workflows.verify import Verification
+from modelseal.workflows.wiring import (
+    PASSPHRASE_VARIABLE,
+    Settings,
+    name_of,
+    open_signer,
+    open_store,
+    tag_of,
+    trust_for,
+)
+
+__all__ = [
+    "Believe",
+    "Publication",
+    "PulledModel",
+    "Verification",
+    "load",
+    "publish",
+    "pull",
+    "verify",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believe:
+    """Whom to believe: exactly one of an identity with its issuer, a public key, or a policy.
+
+    Attributes:
+        certificate_identity: the subject that has to have signed keylessly, exactly.
+        certificate_oidc_issuer: the issuer that has to vouch for it, exactly.
+        key: a file with the public key (PEM) that has to have signed.
+        policy: a policy file that has to allow the model.
+        trusted_root: the Sigstore that is believed; None means the public good one.
+        offline: ask no Sigstore service for the trusted root.
+    """
+
+    certificate_identity: str = ""
+    certificate_oidc_issuer: str = ""
+    key: Path | str | None = None
+    policy: Path | str | None = None
+    trusted_root: Path | str | None = None
+    offline: bool = False
+
+
+def publish(
+    directory: Path | str,
+    reference: str,
+    *,
+    key: Path | str | None = None,
+    passphrase: str | None = None,
+    identity_token: str = "",
+    trusted_root: Path | str | None = None,
+    signing_config: Path | str | None = None,
+    plain_http: frozenset[str] = frozenset(),
+    on_event: EventSink = discard,
+) -> Publication:
+    """Build the model in `directory`, push, sign, attest, verify, and tag it last.
+
+    Args:
+        directory: the model directory, with a `modelseal.yaml`.
+        reference: `registry/repository:tag` or `oci:PATH[:tag]`.
+        key: a private key file; without it signing is keyless.
+        passphrase: of the key; `MODELSEAL_KEY_PASSPHRASE` when None.
+        identity_token: an OIDC token or a file that holds it; else the environment's.
+        trusted_root: the private Sigstore that is believed; None means the public good one.
+        signing_config: where the private Sigstore signs.
+        plain_http: hosts that may be spoken to without TLS.
+        on_event: told about progress, from several threads.
+
+    Raises:
+        Error: of the step that failed; the tag stays where it was.
+    """
+    target = parse_reference(reference)
+    settings = Settings(
+        plain_http=plain_http,
+        key=_path(key),
+        passphrase=lambda: _passphrase(passphrase, os.environ),
+        identity_token=identity_token,
+        trusted_root=_path(trusted_root),
+        signing_config=_path(signing_config),
+    )
+    return publish_workflow.publish(
+        Path(directory),
+        tag_of(target),
+        signer=open_signer(settings),
+        services=_services(target, settings, on_event),
+        environment=os.environ,
+    )
+
+
+def verify(
+    reference: str, believe: Believe, *, plain_http: frozenset[str] = frozenset()
+) -> Verification:
+    """Verify the model that `reference` points at; return only when it holds.
+
+    Raises:
+        Error: `code` tells why; the tree is in `modelseal.errors`.
+    """
+    target = parse_reference(reference)
+    settings = _believing(believe, plain_http)
+    return verify_workflow.verify(
+        name_of(target),
+        _trust(settings),
+        store=open_store(target.location, settings),
+        clock=system_clock,
+    )
+
+
+def pull(
+    reference: str,
+    output: Path | str,
+    believe: Believe,
+    *,
+    overwrite: bool = False,
+    plain_http: frozenset[str] = frozenset(),
+    on_event: EventSink = discard,
+) -> PulledModel:
+    """Verify the model that `reference` points at, then write its files to `output`.
+
+    Raises:
+        Error: nothing appears in `output` then.
+    """
+    target = parse_reference(reference)
+    settings = _believing(believe, plain_http)
+    return pull_workflow.pull(
+        name_of(target),
+        Path(output),
+        trust=_trust(settings),
+        services=_services(target, settings, on_event),
+        overwrite=overwrite,
+    )
+
+
+def load(
+    reference: str,
+    believe: Believe,
+    *,
+    cache: Path | str | None = None,
+    plain_http: frozenset[str] = frozenset(),
+    on_event: EventSink = discard,
+) -> Path:
+    """Return a directory with the verified files of a model, for code that serves it.
+
+    Args:
+        reference: what to load.
+        believe: who has to have signed; it is checked on every call.
+        cache: where models are kept by digest; `~/.cache/modelseal/models` when None. Cached
+            files are hashed again on every call.
+        plain_http: hosts that may be spoken to without TLS.
+        on_event: told about progress, from several threads.
+
+    Raises:
+        Error: nothing may be loaded then.
+    """
+    target = parse_reference(reference)
+    settings = _believing(believe, plain_http)
+    return load_workflow.load(
+        name_of(target),
+        _path(cache) or load_workflow.default_cache(os.environ),
+        trust=_trust(settings),
+        services=_services(target, settings, on_event),
+    )
+
+
+def _services(target: Reference, settings: Settings, on_event: EventSink) -> Services:
+    return Services(store=open_store(target.location, settings), on_event=on_event)
+
+
+def _believing(believe: Believe, plain_http: frozenset[str]) -> Settings:
+    return Settings(
+        plain_http=plain_http,
+        key=_path(believe.key),
+        policy=_path(believe.policy),
+        trusted_root=_path(believe.trusted_root),
+        certificate_identity=believe.certificate_identity,
+        certificate_oidc_issuer=believe.certificate_oidc_issuer,
+        offline=believe.offline,
+    )
+
+
+def _trust(settings: Settings) -> Trust:
+    trust = trust_for(settings)
+    if trust is None:
+        raise UsageError(
+            "nobody is named who has to have signed",
+            hint="give Believe(certificate_identity=…, certificate_oidc_issuer=…), key= or policy=",
+        )
+    return trust
+
+
+def _path(value: Path | str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _passphrase(given: str | None, environment: Mapping[str, str]) -> str:
+    passphrase = environment.get(PASSPHRASE_VARIABLE) if given is None else given
+    if passphrase is None:
+        raise KeyFileError(
+            "the private key is encrypted and no passphrase is at hand",
+            hint=f"give passphrase=…, or set {PASSPHRASE_VARIABLE}",
+        )
+    return passphrase

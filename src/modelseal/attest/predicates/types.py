@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Predicate types: their URIs, and the short names that cosign made common."""
+
+import re
+
+from modelseal.documents import nearest
+from modelseal.errors import UsageError
+
+SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
+PROVENANCE = "https://slsa.dev/provenance/v1"
+OWN_PREFIX = "https://modelseal.dev/attestation/"
+
+SHORT_NAMES = {
+    "signature": SIGNATURE,
+    "slsaprovenance1": PROVENANCE,
+    "slsaprovenance02": "https://slsa.dev/provenance/v0.2",
+    "vsa": "https://slsa.dev/verification_summary/v1",
+    "cyclonedx": "https://cyclonedx.org/bom",
+    "spdx": "https://spdx.dev/Document",
+    "spdxjson": "https://spdx.dev/Document",
+    "openvex": "https://openvex.dev/ns",
+    "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
+    "link": "https://in-toto.io/Link/v1",
+    "scai": "https://in-toto.io/attestation/scai/v0.3",
+    "test-result": "https://in-toto.io/attestation/test-result/v0.1",
+}
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f]{1,2000}")
+
+
+def parse_predicate_type(text: str) -> str:
+    """Return the URI for a URI or a short name.
+
+    Raises:
+        UsageError: it is neither. `slsaprovenance` alone is refused because cosign means v0.2
+            by it and most people v1 (governance facts: cosign aliases).
+    """
+    if text in SHORT_NAMES:
+        return SHORT_NAMES[text]
+    if text == "slsaprovenance":
+        raise UsageError(
+            "`slsaprovenance` is ambiguous: cosign means SLSA v0.2 by it",
+            hint="write slsaprovenance1 or slsaprovenance02",
+        )
+    if not _URI.fullmatch(text):
+        raise UsageError(
+            f"{text!r} is not a predicate type{nearest(text, SHORT_NAMES)}",
+            hint=f"write a URI, or one of: {', '.join(SHORT_NAMES)}",
+        )
+    return text

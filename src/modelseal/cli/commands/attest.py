@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""sign and attest: statements about what a store holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelseal.cli.options import (
+    CaFile,
+    IdentityToken,
+    Offline,
+    Output,
+    OutputFormat,
+    PlainHttp,
+    Quiet,
+    ReferenceArgument,
+    SigningConfigFile,
+    SigningKey,
+    TrustedRootFile,
+)
+
+if TYPE_CHECKING:
+    from modelseal.workflows.attest import Claim
+    from modelseal.workflows.wiring import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(sign)
+    app.command()(attest)
+
+
+def sign(
+    reference: ReferenceArgument,
+    key: SigningKey = None,
+    identity_token: IdentityToken = "",
+    signing_config: SigningConfigFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    quiet: Quiet = False,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Sign the manifest that REF points at, as `cosign verify` expects it.
+
+    \b
+    Example:
+      modelseal sign ghcr.io/acme/fraud@sha256:…
+      modelseal sign oci:./store:1.4.0 --key modelseal.key
+    """
+    from modelseal.cli.settings import settings
+    from modelseal.workflows.attest import SIGNATURE_CLAIM
+
+    chosen = settings(
+        key=key,
+        identity_token=identity_token,
+        signing_config=signing_config,
+        trusted_root=trusted_root,
+        offline=offline,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    _attest(reference, [SIGNATURE_CLAIM], chosen, quiet=quiet, output=output)
+
+
+def attest(
+    reference: ReferenceArgument,
+    predicate_type: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            metavar="URI",
+            help="The predicate type: a URI or a short name such as slsaprovenance1.",
+            show_default=False,
+        ),
+    ],
+    predicate: Annotated[
+        Path,
+        typer.Option(
+            "--predicate",
+            metavar="FILE",
+            help="The predicate: a JSON object.",
+            show_default=False,
+        ),
+    ],
+    key: SigningKey = None,
+    identity_token: IdentityToken = "",
+    signing_config: SigningConfigFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    quiet: Quiet = False,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Attach a signed statement about the manifest that REF points at.
+
+    \b
+    Example:
+      modelseal attest ghcr.io/acme/fraud:1.4.0 --type cyclonedx --predicate bom.json
+    """
+    from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
+    from modelseal.cli.settings import settings
+    from modelseal.errors import UsageError
+    from modelseal.workflows.attest import Claim, read_predicate
+
+    kind = parse_predicate_type(predicate_type)
+    if kind == SIGNATURE:
+        raise UsageError(
+            "a signature has no predicate of its own", hint=f"modelseal sign {reference}"
+        )
+    claim = Claim(kind, read_predicate(predicate))
+    chosen = settings(
+        key=key,
+        identity_token=identity_token,
+        signing_config=signing_config,
+        trusted_root=trusted_root,
+        offline=offline,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    _attest(reference, [claim], chosen, quiet=quiet, output=output)
+
+
+def _attest(
+    reference: str,
+    claims: "list[Claim]",
+    chosen: "Settings",
+    *,
+    quiet: bool,
+    output: OutputFormat,
+) -> None:
+    from modelseal.cli.answer import answer_json, answer_text, answering
+    from modelseal.cli.progress import progress
+    from modelseal.cli.render import as_json, text
+    from modelseal.oci.reference import parse_reference
+    from modelseal.workflows import attest as workflow
+    from modelseal.workflows.services import Services
+    from modelseal.workflows.wiring import name_of, open_signer, open_store
+
+    json_wanted = answering(output)
+    target = parse_reference(reference)
+    with progress(quiet=quiet) as on_event:
+        services = Services(store=open_store(target.location, chosen), on_event=on_event)
+        subject, attached = workflow.attest(name_of(target), claims, open_signer(chosen), services)
+    if json_wanted:
+        answer_json(
+            {
+                "reference": reference,
+                "manifest": as_json.descriptor(subject),
+                "attached": as_json.attached(attached),
+            }
+        )
+    else:
+        answer_text([f"digest: {subject.digest}", "attached:", *text.attached(attached)])

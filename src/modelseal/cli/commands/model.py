@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""init, build, push, publish: from a model directory to a store."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from modelseal.cli.options import (
+    CaFile,
+    DirectoryArgument,
+    IdentityToken,
+    Offline,
+    Output,
+    OutputFormat,
+    PlainHttp,
+    Quiet,
+    ReferenceArgument,
+    SigningConfigFile,
+    SigningKey,
+    TrustedRootFile,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(build)
+    app.command()(push)
+    app.command()(publish)
+
+
+def init(
+    directory: DirectoryArgument,
+    name: Annotated[
+        str, typer.Option("--name", help="The model's name; the directory's when not given.")
+    ] = "",
+    version: Annotated[str, typer.Option("--version", help="A SemVer version.")] = "0.1.0",
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Write a modelseal.yaml from what DIR holds; never over one that is there.
+
+    Looks into a Hugging Face model card, safetensors and ONNX headers, config.json and MLmodel.
+
+    \b
+    Example:
+      modelseal init ./fraud
+      modelseal init ./fraud --name fraud --version 1.4.0
+    """
+    from modelseal.cli.answer import answer_json, answer_text, answering
+    from modelseal.modelpack.initialise import initialise
+
+    json_wanted = answering(output)
+    made = initialise(directory, name=name, version=version)
+    if json_wanted:
+        answer_json({"path": str(made.path), "notes": list(made.notes)})
+    else:
+        answer_text([f"wrote {made.path}", *(f"  {note}" for note in made.notes)])
+        typer.echo("next: read it, then modelseal publish DIR REF", err=True)
+
+
+def build(
+    directory: DirectoryArgument,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="oci:PATH[:tag]",
+            help="Where to; the local store, under the model's name and version, when not given.",
+        ),
+    ] = "",
+    quiet: Quiet = False,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Make the ModelPack artifact of DIR in a local store, and print its digest.
+
+    The same files give the same digest, on every machine.
+
+    \b
+    Example:
+      modelseal build ./fraud
+      modelseal build ./fraud --store oci:./out:1.4.0
+    """
+    from modelseal.cli.answer import answer_json, answering
+    from modelseal.cli.progress import progress
+    from modelseal.cli.settings import settings
+    from modelseal.errors import UsageError
+    from modelseal.oci.reference import LayoutDirectory, TagReference, parse_reference
+    from modelseal.workflows.package import build_into, local_reference
+    from modelseal.workflows.wiring import open_store
+
+    json_wanted = answering(output)
+    named = parse_reference(store) if store else None
+    if named is not None and not (
+        isinstance(named, TagReference) and isinstance(named.location, LayoutDirectory)
+    ):
+        raise UsageError(
+            f"{store} is no OCI layout on disk",
+            hint=f"write oci:PATH:tag, or modelseal push {directory} {store}",
+        )
+    chosen = settings()
+    with progress(quiet=quiet) as on_event:
+        built = build_into(
+            directory,
+            lambda metadata: named or local_reference(metadata, os.environ),
+            lambda location: open_store(location, chosen),
+            environment=os.environ,
+            on_event=on_event,
+        )
+    if json_wanted:
+        answer_json(
+            {
+                "reference": str(built.reference),
+                "digest": str(built.subject.digest),
+                "inputsDigest": str(built.inputs_digest),
+            }
+        )
+    else:
+        typer.echo(f"stored: {built.reference}", err=True)
+        typer.echo(str(built.subject.digest))
+
+
+def push(
+    directory: DirectoryArgument,
+    reference: ReferenceArgument,
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    quiet: Quiet = False,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Build DIR and push it to REF, without a signature.
+
+    \b
+    Example:
+      modelseal push ./fraud ghcr.io/acme/fraud:1.4.0
+      modelseal sign ghcr.io/acme/fraud:1.4.0
+    """
+    from modelseal.cli.answer import answer_json, answering
+    from modelseal.cli.progress import progress
+    from modelseal.cli.settings import settings
+    from modelseal.oci.reference import parse_reference
+    from modelseal.workflows.package import push_directory
+    from modelseal.workflows.services import Services
+    from modelseal.workflows.wiring import open_store, tag_of
+
+    json_wanted = answering(output)
+    target = parse_reference(reference)
+    tag = tag_of(target)
+    store = open_store(target.location, settings(plain_http=plain_http, ca_file=ca_file))
+    with progress(quiet=quiet) as on_event:
+        subject = push_directory(
+            directory, tag, Services(store=store, on_event=on_event), os.environ
+        )
+    if json_wanted:
+        answer_json({"reference": reference, "digest": str(subject.digest)})
+    else:
+        typer.echo(str(subject.digest))
+        typer.echo(f"not signed yet: modelseal sign {target.location}@{subject.digest}", err=True)
+
+
+def publish(
+    directory: DirectoryArgument,
+    reference: ReferenceArgument,
+    key: SigningKey = None,
+    identity_token: IdentityToken = "",
+    signing_config: SigningConfigFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    quiet: Quiet = False,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Build, push, sign, attest, verify what REF now holds, and tag it last.
+
+    Signs keylessly unless --key is given, and attests SLSA provenance with the materials that
+    modelseal.yaml names. One login and one certificate for all statements.
+
+    \b
+    Example:
+      modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0
+      modelseal publish ./fraud oci:./store:1.4.0 --key modelseal.key
+    """
+    from modelseal.cli.answer import answer_json, answer_text, answering
+    from modelseal.cli.progress import progress
+    from modelseal.cli.render import as_json, text
+    from modelseal.cli.settings import settings
+    from modelseal.oci.reference import parse_reference
+    from modelseal.workflows import publish as workflow
+    from modelseal.workflows.services import Services
+    from modelseal.workflows.wiring import open_signer, open_store, tag_of
+
+    json_wanted = answering(output)
+    chosen = settings(
+        key=key,
+        identity_token=identity_token,
+        signing_config=signing_config,
+        trusted_root=trusted_root,
+        offline=offline,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    target = parse_reference(reference)
+    tag = tag_of(target)
+    with progress(quiet=quiet) as on_event:
+        done = workflow.publish(
+            directory,
+            tag,
+            signer=open_signer(chosen),
+            services=Services(store=open_store(target.location, chosen), on_event=on_event),
+            environment=os.environ,
+        )
+    if json_wanted:
+        answer_json(as_json.publication(done, reference))
+    else:
+        answer_text(text.publication(done, reference))

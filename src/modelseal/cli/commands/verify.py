@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""verify: who vouches for a model."""
+
+from typing import Annotated
+
+import typer
+
+from modelseal.cli.options import (
+    CaFile,
+    CertificateIdentity,
+    CertificateIssuer,
+    Offline,
+    Output,
+    OutputFormat,
+    PlainHttp,
+    PolicyFile,
+    PublicKey,
+    ReferenceArgument,
+    TrustedRootFile,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(verify)
+
+
+def verify(
+    reference: ReferenceArgument,
+    certificate_identity: CertificateIdentity = "",
+    certificate_oidc_issuer: CertificateIssuer = "",
+    key: PublicKey = None,
+    policy: PolicyFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
+    predicate_type: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            metavar="URI",
+            help="Ask for a statement of exactly this predicate type instead of a signature.",
+            show_default=False,
+        ),
+    ] = "signature",
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    r"""Verify that the model REF points at is signed by whom it has to be.
+
+    Say whom you believe: an identity and its issuer, a public key, or a policy. Exit 0 when it
+    holds, 10 when the policy denies, 11 when it is not verified, 20 when it cannot be told.
+
+    \b
+    Example:
+      modelseal verify ghcr.io/acme/fraud:1.4.0 \
+        --certificate-identity trainer@acme.example \
+        --certificate-oidc-issuer https://accounts.google.com
+      modelseal verify oci:./store:1.4.0 --key modelseal.key.pub
+      modelseal verify ghcr.io/acme/fraud:1.4.0 --policy production.yaml
+    """
+    from modelseal.attest.predicates.types import parse_predicate_type
+    from modelseal.cli.answer import answer_json, answer_text, answering
+    from modelseal.cli.render import as_json, text
+    from modelseal.cli.settings import settings
+    from modelseal.errors import UsageError
+    from modelseal.oci.reference import parse_reference
+    from modelseal.workflows import verify as workflow
+    from modelseal.workflows.services import system_clock
+    from modelseal.workflows.wiring import name_of, open_store, trust_for
+
+    json_wanted = answering(output)
+    kind = parse_predicate_type(predicate_type)
+    chosen = settings(
+        certificate_identity=certificate_identity,
+        certificate_oidc_issuer=certificate_oidc_issuer,
+        key=key,
+        policy=policy,
+        trusted_root=trusted_root,
+        offline=offline,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    target = parse_reference(reference)
+    trust = trust_for(chosen, kind)
+    if trust is None:
+        raise UsageError(
+            "nobody is named who has to have signed",
+            hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --policy",
+        )
+    store = open_store(target.location, chosen)
+    done = workflow.verify(name_of(target), trust, store=store, clock=system_clock)
+    if json_wanted:
+        answer_json(as_json.verification(done, reference))
+    else:
+        answer_text(text.verification(done, reference))

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run ended with, for scripts: part of the public contract (docs/cli.md)."""
+
+from enum import IntEnum
+
+from modelseal import errors
+
+
+class ExitCode(IntEnum):
+    """What happened."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    DENIED = 10
+    UNVERIFIED = 11
+    REVOKED = 12
+    UNAVAILABLE = 20
+    INTERRUPTED = 130
+
+
+_CODES: dict[type, ExitCode] = {
+    errors.UsageError: ExitCode.USAGE,
+    errors.DeniedError: ExitCode.DENIED,
+    errors.VerificationError: ExitCode.UNVERIFIED,
+    errors.ContentMismatchError: ExitCode.UNVERIFIED,
+    errors.UnavailableError: ExitCode.UNAVAILABLE,
+}
+
+
+def exit_code_for(error: errors.Error) -> ExitCode:
+    """Return the code of the nearest class that has one."""
+    for kind in type(error).__mro__:
+        if kind in _CODES:
+            return _CODES[kind]
+    return ExitCode.FAILED

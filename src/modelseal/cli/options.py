@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options that commands share, each spelled and explained once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+_REGISTRY = "Registry"
+_TRUST = "Whom to believe"
+_SIGNING = "Signing"
+
+
+class OutputFormat(StrEnum):
+    """How answers are written to stdout."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+ReferenceArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="registry/repository:tag, registry/repository@sha256:…, oci:PATH[:tag] or "
+        "oci:PATH@sha256:…",
+        show_default=False,
+    ),
+]
+DirectoryArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="The model directory.", show_default=False),
+]
+Output: TypeAlias = Annotated[
+    OutputFormat,
+    typer.Option("--output", "-o", help="How to answer on stdout.", envvar="MODELSEAL_OUTPUT"),
+]
+Json: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="Answer as JSON on stdout (here --output names the directory)."),
+]
+Quiet: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress on stderr.", envvar="MODELSEAL_QUIET")
+]
+PlainHttp: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plain-http",
+        metavar="HOST",
+        help="Speak to this host[:port] without TLS; repeatable. Loopback needs no naming.",
+        envvar="MODELSEAL_PLAIN_HTTP",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+CaFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        help="Certificates (PEM) that registries are trusted by, instead of the system's.",
+        envvar="MODELSEAL_CA_FILE",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+SigningKey: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="Sign with this private key; its passphrase comes from MODELSEAL_KEY_PASSPHRASE or "
+        "is asked for. Without it: keyless.",
+        envvar="MODELSEAL_KEY",
+        rich_help_panel=_SIGNING,
+    ),
+]
+IdentityToken: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--identity-token",
+        metavar="TOKEN|FILE",
+        help="OIDC token, or better a file that holds it (also SIGSTORE_ID_TOKEN). Without it: "
+        "the CI system's own, else the browser.",
+        envvar="MODELSEAL_IDENTITY_TOKEN",
+        show_default=False,
+        rich_help_panel=_SIGNING,
+    ),
+]
+SigningConfigFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--signing-config",
+        metavar="FILE",
+        help="Where a private Sigstore signs (as cosign signing-config create writes it).",
+        envvar="MODELSEAL_SIGNING_CONFIG",
+        rich_help_panel=_SIGNING,
+    ),
+]
+TrustedRootFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--trusted-root",
+        metavar="FILE",
+        help="The Sigstore that is believed (as cosign trusted-root create writes it). Without "
+        "it: the public good one.",
+        envvar="MODELSEAL_TRUSTED_ROOT",
+        rich_help_panel=_TRUST,
+    ),
+]
+CertificateIdentity: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--certificate-identity",
+        metavar="SUBJECT",
+        help="Exactly who has to have signed: an e-mail address, a workflow's URI.",
+        envvar="MODELSEAL_CERTIFICATE_IDENTITY",
+        show_default=False,
+        rich_help_panel=_TRUST,
+    ),
+]
+CertificateIssuer: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--certificate-oidc-issuer",
+        metavar="URL",
+        help="Exactly who has to vouch for the signer.",
+        envvar="MODELSEAL_CERTIFICATE_OIDC_ISSUER",
+        show_default=False,
+        rich_help_panel=_TRUST,
+    ),
+]
+PublicKey: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The public key (PEM) that has to have signed.",
+        envvar="MODELSEAL_PUBLIC_KEY",
+        rich_help_panel=_TRUST,
+    ),
+]
+PolicyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        help="A policy that has to allow it; exit 10 when it does not.",
+        envvar="MODELSEAL_POLICY",
+        rich_help_panel=_TRUST,
+    ),
+]
+Offline: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Ask no Sigstore service for the trusted root: use the file or what is cached.",
+        envvar="MODELSEAL_OFFLINE",
+        rich_help_panel=_TRUST,
+    ),
+]

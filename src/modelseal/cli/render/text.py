@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values as text for people. Everything that a stranger wrote is made printable first."""
+
+from collections.abc import Iterator
+
+from modelseal.errors import Error
+from modelseal.trust.identity import VerifiedStatement
+from modelseal.workflows.attest import Attached
+from modelseal.workflows.publish import Publication
+from modelseal.workflows.pull import PulledModel
+from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, Verification
+
+
+def printable(text: str) -> str:
+    """Replace control characters: a file name must not move the cursor of a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text
+    )
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people, in binary units."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":  # noqa: PLR2004 - the base of binary units
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+def statement(item: VerifiedStatement) -> str:
+    """Write who said what, when, and what was checked."""
+    when = f" at {item.signed_at:%Y-%m-%d %H:%M:%S %Z}" if item.signed_at else ""
+    return printable(
+        f"  {item.predicate_type}\n    signed by {item.signer}{when}\n"
+        f"    checked: {', '.join(item.checks)}"
+    )
+
+
+def verification(item: Verification, reference: str) -> Iterator[str]:
+    """Write what was verified."""
+    yield f"verified: {printable(reference)}"
+    yield f"digest: {item.subject.digest}"
+    yield f"policy: {printable(item.decision.policy)} ({', '.join(item.decision.rules)})"
+    yield "statements:"
+    yield from (statement(found) for found in item.counted)
+    if item.rejections:
+        yield f"not counted: {len(item.rejections)} (`--output json` says why)"
+
+
+def attached(items: tuple[Attached, ...]) -> Iterator[str]:
+    """Write which statements now hang where."""
+    for item in items:
+        yield f"  {printable(item.predicate_type)}\n    {item.referrer}"
+
+
+def publication(item: Publication, reference: str) -> Iterator[str]:
+    """Write what was published."""
+    yield f"published: {printable(reference)}"
+    yield f"digest: {item.subject.digest}"
+    yield "statements:"
+    yield from (statement(found) for found in item.verification.counted)
+
+
+def pulled(item: PulledModel, reference: str) -> Iterator[str]:
+    """Write what was pulled."""
+    yield f"pulled: {printable(reference)}"
+    yield f"digest: {item.subject.digest}"
+    yield f"files: {len(item.files)} in {item.path}"
+    if item.verification is None:
+        yield "signers: not checked (name them with --certificate-identity, --key or --policy)"
+    else:
+        names = sorted({str(found.signer) for found in item.verification.statements})
+        yield f"signers: {printable(', '.join(names))}"
+
+
+def error_details(error: Error) -> Iterator[str]:
+    """Write every finding and every rejected statement that an error carries."""
+    if isinstance(error, PolicyDeniedError):
+        for finding in error.verification.decision.findings:
+            yield printable(f"  {finding.rule}: {finding.message}")
+            yield printable(f"    expected: {finding.expected}")
+            yield printable(f"    observed: {finding.observed}")
+            remedy = finding.remediation
+            command = f" ({remedy.command})" if remedy.command else ""
+            yield printable(f"    to do: {remedy.summary}{command}")
+    if isinstance(error, PolicyDeniedError | NotVerifiedError):
+        for rejection in error.verification.rejections[:_MOST]:
+            yield printable(f"  not counted: {rejection.referrer}: {rejection.message}")
+        more = len(error.verification.rejections) - _MOST
+        if more > 0:
+            yield f"  … and {more} more"
+
+
+_MOST = 10

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Options to `Settings`, and the progress that fits where stderr goes."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from modelseal.errors import KeyFileError
+from modelseal.workflows.wiring import PASSPHRASE_VARIABLE, Settings, no_passphrase
+
+
+def settings(
+    *,
+    plain_http: list[str] | None = None,
+    ca_file: Path | None = None,
+    key: Path | None = None,
+    identity_token: str = "",
+    trusted_root: Path | None = None,
+    signing_config: Path | None = None,
+    certificate_identity: str = "",
+    certificate_oidc_issuer: str = "",
+    policy: Path | None = None,
+    offline: bool = False,
+) -> Settings:
+    """Return what the options say."""
+    return Settings(
+        plain_http=frozenset(plain_http or ()),
+        ca_file=ca_file,
+        key=key,
+        passphrase=ask_passphrase,
+        identity_token=identity_token,
+        interactive=sys.stdin.isatty() and sys.stderr.isatty(),
+        trusted_root=trusted_root,
+        signing_config=signing_config,
+        certificate_identity=certificate_identity,
+        certificate_oidc_issuer=certificate_oidc_issuer,
+        policy=policy,
+        offline=offline,
+    )
+
+
+def ask_passphrase() -> str:
+    """Return the key's passphrase: from the environment, else asked for on a terminal."""
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
+    if passphrase is not None:
+        return passphrase
+    if not sys.stdin.isatty():
+        return no_passphrase()
+    return str(typer.prompt("Passphrase of the private key", hide_input=True, err=True))
+
+
+def new_passphrase() -> str:
+    """Return the passphrase for a new key; asked for twice. Raises `KeyFileError`."""
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
+    if passphrase is None:
+        if not sys.stdin.isatty():
+            raise KeyFileError(
+                "a private key is written encrypted only, and no passphrase is at hand",
+                hint=f"set {PASSPHRASE_VARIABLE}, or run in a terminal to be asked",
+            )
+        passphrase = str(
+            typer.prompt(
+                "Passphrase for the new key", hide_input=True, confirmation_prompt=True, err=True
+            )
+        )
+    if not passphrase:
+        raise KeyFileError("the passphrase is empty", hint="choose one; it guards the private key")
+    return passphrase

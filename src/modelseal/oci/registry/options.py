@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""How to speak to a registry: frozen, without I/O, cheap to import."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelseal.oci.registry.credentials import CredentialSource, DockerCredentials
+from modelseal.version import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When to try again, in seconds.
+
+    Attributes:
+        attempts: how often in all.
+        first_wait: the wait after the first failure; it doubles, with jitter.
+        longest_wait: a registry that asks for a longer one (`Retry-After`) is given up on.
+        sleep: waits; tests replace it.
+    """
+
+    attempts: int = 4
+    first_wait: float = 0.3
+    longest_wait: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """How to speak to a registry. Times are in seconds.
+
+    Attributes:
+        plain_http: hosts (`host` or `host:port`) that may be spoken to without TLS. Loopback
+            needs no naming: it is spoken to without TLS unless `ca_file` is given.
+        ca_file: certificates (PEM) to trust besides the system's own.
+        credentials: where credentials come from.
+        token_hosts: hosts outside the registry's own domain whose token service may be told the
+            registry's credentials.
+        user_agent: how we call ourselves.
+        connect_timeout: to connect, and for the TLS handshake.
+        read_timeout: until the next bytes arrive or are taken.
+        commit_timeout: until a registry has put away a blob whose last byte it has.
+        retry: when to try again.
+    """
+
+    plain_http: frozenset[str] = frozenset()
+    ca_file: Path | None = None
+    credentials: CredentialSource = field(default_factory=DockerCredentials)
+    token_hosts: frozenset[str] = frozenset()
+    user_agent: str = f"modelseal/{__version__}"
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    commit_timeout: float = 900.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""YAML to policy, strictly: an unknown key or rule is an error with the nearest known one."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
+from modelseal.documents import Fields, nearest, parse_yaml
+from modelseal.errors import ContentError, InvalidPolicyError, UsageError
+from modelseal.policy.checks.attested import Attested
+from modelseal.policy.checks.check import Check
+from modelseal.policy.checks.provenance import BuiltBy
+from modelseal.policy.roles import Role
+from modelseal.trust.identity import Identity, KeyIdentity, SignerIdentity
+
+API_VERSION = "modelseal.dev/v1"
+KIND = "Policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy: its rules, and the public keys (PEM) of the roles that sign with keys.
+
+    Raises `InvalidPolicyError` without a rule: it would allow everything.
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    identities: frozenset[Identity] = frozenset()
+    public_keys: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.checks:
+            raise InvalidPolicyError(
+                f"the policy {self.name} has no rule", hint="a policy needs at least `use: signed`"
+            )
+
+
+def parse_policy(raw: bytes, what: str) -> Policy:
+    """Read a policy document; `what` names the file in errors. Raises `InvalidPolicyError`."""
+    try:
+        value = parse_yaml(raw, what)
+    except ContentError as error:
+        raise InvalidPolicyError(str(error), hint=error.hint) from error
+    document = Fields(value, "", error=InvalidPolicyError)
+    _expect(document.text("apiVersion", required=True), API_VERSION, what)
+    _expect(document.text("kind", required=True), KIND, what)
+    metadata = document.mapping("metadata", required=True)
+    name = metadata.text("name", required=True)
+    metadata.text("description")
+    metadata.finish()
+    spec = document.mapping("spec", required=True)
+    document.finish()
+    keys: list[bytes] = []
+    roles = _roles(spec.mapping("roles", required=True), keys)
+    checks = tuple(_check(entry, roles) for entry in spec.items("rules"))
+    spec.finish()
+    signers = frozenset[SignerIdentity]().union(*(role.signers for role in roles.values()))
+    identities = frozenset(signer for signer in signers if isinstance(signer, Identity))
+    return Policy(name, checks, identities, tuple(keys))
+
+
+def _expect(found: str, wanted: str, what: str) -> None:
+    if found != wanted:
+        raise InvalidPolicyError(f"{what}: {found!r} where {wanted!r} has to stand")
+
+
+def _roles(fields: Fields, keys: list[bytes]) -> Mapping[str, Role]:
+    roles = {}
+    for name in fields.keys():  # noqa: SIM118 - Fields is no dictionary
+        entry = fields.mapping(name, required=True)
+        threshold = entry.integer("threshold", default=1)
+        signers = [_signer(item, keys) for item in entry.items("identities")]
+        entry.finish()
+        if len(set(signers)) != len(signers):
+            raise InvalidPolicyError(f"the role {name} names one signer twice")
+        roles[name] = Role(name, threshold, frozenset(signers))
+    return MappingProxyType(roles)
+
+
+def _signer(item: Fields, keys: list[bytes]) -> SignerIdentity:
+    if item.has("publicKey"):
+        pem = item.text("publicKey", required=True)
+        item.finish("issuer", "subject")
+        if item.has("issuer") or item.has("subject"):
+            raise InvalidPolicyError("an identity is a publicKey, or an issuer and a subject")
+        keys.append(pem.encode())
+        return key_identity(pem)
+    identity = Identity(
+        issuer=item.text("issuer", required=True), subject=item.text("subject", required=True)
+    )
+    item.finish("publicKey")
+    if not identity.issuer.startswith(("https://", "http://")):
+        raise InvalidPolicyError(
+            f"the issuer {identity.issuer!r} is not a URL",
+            hint="write it as the certificate has it, for example "
+            "https://token.actions.githubusercontent.com",
+        )
+    return identity
+
+
+def key_identity(pem: str) -> KeyIdentity:
+    """Return who a public key (PEM, SubjectPublicKeyInfo) is. Raises `InvalidPolicyError`."""
+    lines = pem.strip().splitlines()
+    framed = len(lines) > 2 and (lines[0], lines[-1]) == (  # noqa: PLR2004 - two frame lines
+        "-----BEGIN PUBLIC KEY-----",
+        "-----END PUBLIC KEY-----",
+    )
+    try:
+        der = base64.b64decode("".join(lines[1:-1]), validate=True) if framed else b""
+    except binascii.Error:
+        der = b""
+    if not der:
+        raise InvalidPolicyError(
+            "publicKey is not a PEM public key",
+            hint="put the text of the .pub file there, as a YAML block (publicKey: |)",
+        )
+    return KeyIdentity(f"sha256:{hashlib.sha256(der).hexdigest()}")
+
+
+def _check(entry: Fields, roles: Mapping[str, Role]) -> Check:
+    use = entry.text("use", required=True)
+    make = _RULES.get(use)
+    if make is None:
+        raise InvalidPolicyError(
+            f"there is no rule {use!r}{nearest(use, _RULES)}",
+            hint=f"rules of this version: {', '.join(_RULES)}",
+        )
+    with_ = entry.mapping("with", required=True)
+    name = with_.text("role", required=True)
+    role = roles.get(name)
+    if role is None:
+        raise InvalidPolicyError(
+            f"there is no role {name!r}{nearest(name, roles)}", hint="name it under spec.roles"
+        )
+    check = make(entry.text("id") or use, role, with_)
+    with_.finish()
+    entry.finish()
+    return check
+
+
+def _signed(rule: str, role: Role, with_: Fields) -> Check:  # noqa: ARG001 - one form for all
+    return Attested(rule, SIGNATURE, role)
+
+
+def _attested(rule: str, role: Role, with_: Fields) -> Check:
+    try:
+        return Attested(
+            rule, parse_predicate_type(with_.text("predicateType", required=True)), role
+        )
+    except UsageError as error:
+        raise InvalidPolicyError(str(error), hint=error.hint) from error
+
+
+def _provenance(rule: str, role: Role, with_: Fields) -> Check:
+    return BuiltBy(rule, role, with_.text("builderId"), with_.text("sourceRepository"))
+
+
+_RULES: Mapping[str, Callable[[str, Role, Fields], Check]] = {
+    "signed": _signed,
+    "attested": _attested,
+    "provenance": _provenance,
+}

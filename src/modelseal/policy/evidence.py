@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy sees: verified statements about one manifest, and nothing else."""
+
+from dataclasses import dataclass
+
+from modelseal.oci.descriptor import Digest
+from modelseal.trust.identity import VerifiedStatement
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known about a manifest, every item already verified.
+
+    Raises `ValueError` when a statement is about something else: that is a bug of the caller.
+    """
+
+    subject: Digest
+    statements: tuple[VerifiedStatement, ...]
+
+    def __post_init__(self) -> None:
+        if any(statement.subject != self.subject for statement in self.statements):
+            raise ValueError(f"evidence about something else than {self.subject}")
+
+    def of_type(self, predicate_type: str) -> tuple[VerifiedStatement, ...]:
+        """Return the statements of exactly this predicate type."""
+        return tuple(s for s in self.statements if s.predicate_type == predicate_type)

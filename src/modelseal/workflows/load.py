@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Load: a verified path for serving code, kept by digest between runs.
+
+The steps are those of docs/loading.md, in its order and numbering.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelseal.errors import ContentMismatchError, StorageError
+from modelseal.modelpack.unpack import ModelFile, files_of
+from modelseal.oci.content import CHUNK, verifying
+from modelseal.oci.descriptor import Digest
+from modelseal.workflows.pull import pull
+from modelseal.workflows.services import Services
+from modelseal.workflows.trust import Trust
+from modelseal.workflows.verify import verify
+
+
+def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -> Path:
+    """Return a directory with the files of the model that `name` points at, verified now.
+
+    The signature is verified on every call; files that were pulled before are hashed again, so
+    that a changed disk is noticed.
+
+    Raises:
+        NotVerifiedError, PolicyDeniedError: it is not signed by whom it has to be.
+        ContentMismatchError: a file in the cache was changed; nothing is returned.
+        Error: as `pull` does.
+    """
+    # (1) Verify first; from here on only the digest counts.
+    verification = verify(name, trust, store=services.store, clock=services.clock)
+    digest = verification.subject.digest
+    directory = cache / f"{digest.algorithm}-{digest.encoded}"
+
+    # (2) What was not pulled before is pulled, by that digest.
+    files = files_of(verification.manifest)
+    if not directory.exists():
+        pull(digest, directory, trust=None, services=services)
+        return directory
+
+    # (3) What was is hashed again, and nothing may stand beside it.
+    for file in files:
+        _check_file(directory, file)
+    _check_nothing_else(directory, {file.path.as_posix() for file in files})
+    return directory
+
+
+def default_cache(environment: Mapping[str, str]) -> Path:
+    """Return where loaded models are kept: below `XDG_CACHE_HOME`, else `~/.cache`."""
+    home = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "modelseal" / "models"
+
+
+def _check_file(directory: Path, file: ModelFile) -> None:
+    path = directory / file.path
+    try:
+        if path.is_symlink() or path.resolve() != directory.resolve() / file.path:
+            raise _changed(path, "is a link")
+        with verifying(path.open("rb", buffering=0), file.descriptor) as stream:
+            while stream.read(CHUNK):
+                pass
+    except FileNotFoundError as error:
+        raise _changed(path, "is gone") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except ContentMismatchError as error:
+        raise _changed(path, "was changed") from error
+
+
+def _check_nothing_else(directory: Path, expected: set[str]) -> None:
+    # A stray file is code that a careless loader would import.
+    for path in directory.rglob("*"):
+        name = path.relative_to(directory).as_posix()
+        if (path.is_symlink() or not path.is_dir()) and name not in expected:
+            raise _changed(path, "does not belong to the model")
+
+
+def _changed(path: Path, how: str) -> ContentMismatchError:
+    return ContentMismatchError(
+        f"the cached file {path} {how} since it was pulled",
+        hint=f"find out who writes there, remove {path.parent}, and load again",
+    )

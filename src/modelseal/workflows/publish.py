@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Publish: build, push, sign, attest, verify what the store now holds, and only then tag.
+
+The steps are those of docs/publishing.md, in its order and numbering.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelseal.attest.predicates.provenance import Provenance
+from modelseal.attest.predicates.types import PROVENANCE
+from modelseal.errors import ConflictError
+from modelseal.evidence.builder import Builder, builder_from_environment
+from modelseal.evidence.materials import materials
+from modelseal.oci.descriptor import Descriptor
+from modelseal.trust.signer import Signer
+from modelseal.version import __version__
+from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
+from modelseal.workflows.events import StepFinished, StepStarted
+from modelseal.workflows.package import Packaged, package, push_package, refuse_other_inputs
+from modelseal.workflows.services import Services
+from modelseal.workflows.trust import trust_signer
+from modelseal.workflows.verify import Verification, verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A model that is in the store, signed, attested, verified and tagged."""
+
+    tag: str
+    subject: Descriptor
+    attached: tuple[Attached, ...]
+    verification: Verification
+
+
+def publish(
+    directory: Path,
+    tag: str,
+    *,
+    signer: Signer,
+    services: Services,
+    environment: Mapping[str, str],
+) -> Publication:
+    """Publish the model in `directory` under `tag`.
+
+    Args:
+        directory: the model directory, with a `modelseal.yaml`.
+        tag: the tag that is moved last, when everything else is there.
+        signer: signs the signature and the provenance, with one login.
+        services: the store, the clock and the events.
+        environment: of the process; it tells the builder and `SOURCE_DATE_EPOCH`.
+
+    Raises:
+        ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
+        Error: of the step that failed; the tag stays where it was.
+    """
+    started = services.clock()
+
+    # (1) Build: hash the files, make the manifest.
+    made = package(directory, environment, services.on_event)
+    refuse_other_inputs(services.store, tag, made)
+
+    # (2) Push by digest. Nobody finds it by the tag yet.
+    subject = push_package(made, services)
+
+    # (3) Sign and attest: one login and one certificate for all statements.
+    builder = builder_from_environment(environment)
+    provenance = Provenance(
+        builder_id=builder.id,
+        builder_version={"modelseal": __version__},
+        external_parameters=_parameters(made, builder),
+        internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
+        resolved_dependencies=materials(made.project, made.files, builder),
+        invocation_id=builder.invocation_id,
+        started_on=started,
+        finished_on=services.clock(),
+    )
+    claims = [SIGNATURE_CLAIM, Claim(PROVENANCE, provenance.to_json())]
+    attached = attest_manifest(subject, claims, signer, services)
+
+    # (4) Verify what the store now holds, as a stranger would: by digest, over its referrers.
+    services.on_event(StepStarted("verify", str(subject.digest)))
+    verification = verify(
+        subject.digest, trust_signer(signer), store=services.store, clock=services.clock
+    )
+    services.on_event(StepFinished("verify", f"{len(verification.statements)} statements"))
+
+    # (5) Tag last: until here the old release stood, and nobody met an unsigned one.
+    services.store.tag(subject, tag)
+    _check_tag(services, tag, subject)
+    services.on_event(StepFinished("tag", tag))
+    return Publication(tag=tag, subject=subject, attached=attached, verification=verification)
+
+
+def _parameters(made: Packaged, builder: Builder) -> dict[str, object]:
+    """Return what the caller of the build chose: a verifier compares these."""
+    metadata = made.project.metadata
+    parameters: dict[str, object] = {
+        "model": {"name": metadata.name, "version": metadata.version},
+        "format": made.project.format,
+    }
+    if builder.source_repository:
+        parameters["source"] = {
+            "repository": builder.source_repository,
+            "ref": builder.source_ref,
+        }
+    training = made.project.training
+    if training.seeds:
+        parameters["seeds"] = [str(seed) for seed in training.seeds]
+    return parameters
+
+
+def _check_tag(services: Services, tag: str, subject: Descriptor) -> None:
+    standing = services.store.resolve(tag)
+    if standing.digest != subject.digest:
+        raise ConflictError(
+            f"{tag} points at {standing.digest} and not at {subject.digest}: it moved meanwhile",
+            hint="somebody else publishes under this tag; refer to the model by its digest",
+        )

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pull: verify first when told who may sign, then write.
+
+The steps are those of docs/pulling.md, in its order and numbering.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelseal.modelpack.unpack import ModelFile, files_of, unpack
+from modelseal.oci.descriptor import Descriptor, Digest
+from modelseal.oci.store import fetch_manifest
+from modelseal.oci.transfer import CountingReader
+from modelseal.workflows.events import StepFinished, StepStarted
+from modelseal.workflows.services import Services
+from modelseal.workflows.trust import Trust
+from modelseal.workflows.verify import Verification, verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledModel:
+    """A model on disk. `verification` is None when nobody said who may sign."""
+
+    path: Path
+    subject: Descriptor
+    files: tuple[ModelFile, ...]
+    verification: Verification | None
+
+
+def pull(
+    name: str | Digest,
+    output: Path,
+    *,
+    trust: Trust | None,
+    services: Services,
+    overwrite: bool = False,
+) -> PulledModel:
+    """Write the files of the model that `name` points at to `output`.
+
+    Raises:
+        NotVerifiedError, PolicyDeniedError: before a byte of the model was fetched.
+        ContentMismatchError, UnsafePathError, ConflictError, StorageError: nothing appears in
+            `output` then.
+    """
+    # (1) Resolve once, and (2) verify by digest: a tag that moves now changes nothing.
+    verification = None
+    if trust is not None:
+        services.on_event(StepStarted("verify", str(name)))
+        verification = verify(name, trust, store=services.store, clock=services.clock)
+        services.on_event(StepFinished("verify", f"{len(verification.statements)} statements"))
+        subject, manifest = verification.subject, verification.manifest
+    else:
+        subject = services.store.resolve(name)
+        manifest = fetch_manifest(services.store, subject)
+
+    # (3) Check every name before the first byte is fetched.
+    files = files_of(manifest)
+
+    # (4) Fetch; a file gets its final name only after its digest matched.
+    services.on_event(StepStarted("pull", f"{len(files)} files"))
+    reader = CountingReader(services.store, services.on_event)
+    unpack(reader, manifest, output, overwrite=overwrite)
+    services.on_event(StepFinished("pull", str(output)))
+    return PulledModel(path=output, subject=subject, files=files, verification=verification)

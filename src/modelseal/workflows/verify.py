@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Verify: who vouches for a model, and does the policy take it.
+
+The steps are those of docs/verification.md, in its order and numbering.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from modelseal.errors import DeniedError, VerificationError
+from modelseal.oci.descriptor import Descriptor, Digest
+from modelseal.oci.manifest import Manifest
+from modelseal.oci.store import ReadableStore, fetch_manifest
+from modelseal.policy.decision import Decision
+from modelseal.policy.evaluate import evaluate
+from modelseal.policy.evidence import Evidence
+from modelseal.trust.identity import VerifiedStatement
+from modelseal.workflows.gather import Gathered, Rejection, gather
+from modelseal.workflows.services import Clock
+from modelseal.workflows.trust import Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A manifest, what was verified about it, and the decision."""
+
+    subject: Descriptor
+    manifest: Manifest
+    decision: Decision
+    statements: tuple[VerifiedStatement, ...]
+    rejections: tuple[Rejection, ...]
+
+    @property
+    def counted(self) -> tuple[VerifiedStatement, ...]:
+        """The statements, signatures first, then by predicate type."""
+        return tuple(sorted(self.statements, key=lambda s: (s.predicate_type, str(s.bundle))))
+
+
+class NotVerifiedError(VerificationError):
+    """Nobody who was asked for vouches for the model; `verification` holds the details."""
+
+    def __init__(self, message: str, *, hint: str, code: str, verification: Verification) -> None:
+        """Keep what was found, for people and for `--output json`."""
+        super().__init__(message, hint=hint, code=code)
+        self.verification = verification
+
+
+class PolicyDeniedError(DeniedError):
+    """The policy says no; `verification.decision` holds every finding."""
+
+    def __init__(self, message: str, *, hint: str, verification: Verification) -> None:
+        """Keep what was found, for people and for `--output json`."""
+        super().__init__(message, hint=hint)
+        self.verification = verification
+
+
+def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clock) -> Verification:
+    """Verify what `name` points at; return only when the policy of `trust` allows it.
+
+    Raises:
+        NotVerifiedError: no statement of the type that is asked for, by whom it is asked for.
+        PolicyDeniedError: a policy file's rules do not hold.
+        NotFoundError, ContentError, UnavailableError: it cannot be told.
+    """
+    # (1) Resolve once. From here on only the digest counts, so a tag that moves in the
+    #     meantime changes nothing.
+    subject = store.resolve(name)
+
+    # (2) Fetch the manifest by its digest: the bytes are checked before they mean anything.
+    manifest = fetch_manifest(store, subject)
+
+    # (3) Gather: referrers -> bundles -> verified statements about exactly this digest.
+    gathered = gather(store, subject, trust.verifiers)
+
+    # (4) Decide, from verified statements and the clock alone.
+    evidence = Evidence(subject.digest, gathered.statements)
+    decision = evaluate(trust.policy, evidence, clock())
+    verification = Verification(
+        subject=subject,
+        manifest=manifest,
+        decision=decision,
+        statements=gathered.statements,
+        rejections=gathered.rejections,
+    )
+    if decision.allowed:
+        return verification
+    if trust.from_policy_file:
+        raise _denied(verification)
+    raise _not_verified(verification, trust.asked_type, gathered)
+
+
+def _denied(verification: Verification) -> PolicyDeniedError:
+    decision = verification.decision
+    count = len(decision.findings)
+    return PolicyDeniedError(
+        f"{decision.subject} is denied by the policy {decision.policy}: "
+        + "; ".join(f"{f.rule}: {f.message}" for f in decision.findings),
+        hint=f"{count} finding{'s' * (count > 1)}; what to do: "
+        + "; ".join(dict.fromkeys(f.remediation.summary for f in decision.findings)),
+        verification=verification,
+    )
+
+
+def _not_verified(
+    verification: Verification, asked_type: str, gathered: Gathered
+) -> NotVerifiedError:
+    digest = verification.subject.digest
+    relevant = _relevant(gathered.rejections, asked_type)
+    if relevant:
+        code = relevant[0].reason if len({r.reason for r in relevant}) == 1 else "not-verified"
+        reasons = Counter(rejection.message for rejection in relevant)
+        told = "; ".join(_times(message, n) for message, n in reasons.most_common(5))
+        message, hint = f"no {asked_type} statement about {digest} holds: {told}", _HINTS.get(code)
+    elif gathered.statements:
+        kinds = ", ".join(sorted({s.predicate_type for s in gathered.statements}))
+        message = f"{digest} has no {asked_type} statement, only {kinds}"
+        code, hint = "no-signature", "a statement of another kind is no signature"
+    elif gathered.rejections:
+        kinds = ", ".join(sorted({r.claimed_type or r.reason for r in gathered.rejections}))
+        message = f"{digest} has no {asked_type} statement, only (not verified) {kinds}"
+        code, hint = "no-signature", "a statement of another kind is no signature"
+    else:
+        message, code = f"{digest} is not signed: nothing is attached to it", "unsigned"
+        hint = "sign it with `modelseal sign REF`"
+    return NotVerifiedError(
+        message,
+        hint=hint or "`--output json` lists every statement with its reason",
+        code=code,
+        verification=verification,
+    )
+
+
+def _relevant(rejections: tuple[Rejection, ...], asked_type: str) -> tuple[Rejection, ...]:
+    """Return the rejections that keep the asked statement from counting."""
+    return tuple(r for r in rejections if r.claimed_type in {asked_type, ""})
+
+
+def _times(message: str, count: int) -> str:
+    return message if count == 1 else f"{message} ({count} times)"
+
+
+_HINTS = {
+    "other-identity": "compare --certificate-identity with the identity named above",
+    "other-issuer": "compare --certificate-oidc-issuer with the issuer named above",
+    "other-key": "name the public key that belongs to the signer's key",
+    "wrong-subject": "the bundle was made for another model; sign this one",
+    "untrusted-root": "name the Sigstore that signed it with --trusted-root",
+    "key-signed-bundle": "it was signed with a key: verify with --key FILE",
+    "certificate-bundle": "it was signed keylessly: verify with --certificate-identity and "
+    "--certificate-oidc-issuer",
+}

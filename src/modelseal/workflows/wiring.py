@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings to parts: which store, which signer, whom to believe.
+
+The command line and the Python API both come through here, so that they mean the same. Every
+import of a heavy part stands in the function that needs it.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelseal.attest.predicates.types import SIGNATURE
+from modelseal.errors import KeyFileError, UsageError
+from modelseal.oci.descriptor import Digest
+from modelseal.oci.layout import LayoutStore
+from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, Reference
+from modelseal.oci.store import Store
+from modelseal.policy.document import parse_policy
+from modelseal.trust.identity import Identity
+from modelseal.trust.signer import Signer
+from modelseal.workflows import trust as believing
+from modelseal.workflows.files import read_file
+from modelseal.workflows.trust import Trust
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+PASSPHRASE_VARIABLE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 - the name of it
+
+
+def no_passphrase() -> str:
+    """Say that there is nobody to ask."""
+    raise KeyFileError(
+        "the private key is encrypted and no passphrase is at hand",
+        hint=f"set {PASSPHRASE_VARIABLE}, or run in a terminal to be asked",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a caller chose. Paths are read when they are needed, not before."""
+
+    plain_http: frozenset[str] = frozenset()
+    ca_file: Path | None = None
+    key: Path | None = None
+    passphrase: Callable[[], str] = field(default=no_passphrase, repr=False)
+    identity_token: str = field(default="", repr=False)
+    interactive: bool = False
+    trusted_root: Path | None = None
+    signing_config: Path | None = None
+    certificate_identity: str = ""
+    certificate_oidc_issuer: str = ""
+    policy: Path | None = None
+    offline: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+def open_store(location: Location, settings: Settings) -> Store:
+    """Return the store at `location`; nothing is read or connected yet."""
+    if isinstance(location, LayoutDirectory):
+        return LayoutStore(location.path)
+    from modelseal.oci.registry.store import RegistryOptions, RegistryStore
+
+    options = RegistryOptions(plain_http=settings.plain_http, ca_file=settings.ca_file)
+    return RegistryStore(location, options)
+
+
+def name_of(reference: Reference) -> str | Digest:
+    """Return the tag or the digest of a reference."""
+    return reference.digest if isinstance(reference, DigestReference) else reference.tag
+
+
+def tag_of(reference: Reference) -> str:
+    """Return the tag to write. Raises `UsageError` for a digest."""
+    if isinstance(reference, DigestReference):
+        raise UsageError(
+            f"{reference} is a digest: it cannot be chosen",
+            hint="name a tag to publish under",
+        )
+    return reference.tag
+
+
+def open_signer(settings: Settings) -> Signer:
+    """Return who signs: the key, if one is named, else a keyless identity.
+
+    Raises:
+        KeyFileError: the key cannot be used.
+        UsageError, SigningError: trust files do not fit together, or nobody vouches for us.
+    """
+    if settings.key is not None:
+        if settings.identity_token:
+            raise UsageError("--key and --identity-token exclude each other")
+        from modelseal.trust.keys import load_private_key
+        from modelseal.trust.signer import KeySigner
+
+        return KeySigner(load_private_key(settings.key, settings.passphrase))
+    from modelseal.trust.oidc import IdentityTokens
+    from modelseal.trust.signer import SigstoreSigner
+    from modelseal.trust.trusted_root import load_trust_config
+
+    config = load_trust_config(
+        settings.trusted_root, settings.signing_config, offline=settings.offline
+    )
+    tokens = IdentityTokens(
+        explicit=settings.identity_token,
+        environ=settings.environment,
+        interactive=settings.interactive,
+    )
+    return SigstoreSigner(config, tokens)
+
+
+def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | None:
+    """Return whom the settings say to believe; None when they say nothing.
+
+    Raises:
+        UsageError: they say two things, or half of one.
+        InvalidPolicyError, KeyFileError: a file is not what it has to be.
+    """
+    identity = _identity(settings)
+    chosen = [
+        name
+        for name, given in (
+            ("--policy", settings.policy),
+            ("--key", settings.key),
+            ("--certificate-identity", identity),
+        )
+        if given is not None
+    ]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="choose one of them")
+    if settings.policy is not None:
+        raw = read_file(settings.policy, "policy")
+        policy = parse_policy(raw, str(settings.policy))
+        return believing.trust_policy(policy, lambda: _root(settings))
+    if settings.key is not None:
+        from modelseal.trust.keys import load_public_key
+
+        return believing.trust_key(load_public_key(settings.key), predicate_type)
+    if identity is not None:
+        return believing.trust_identity(identity, _root(settings), predicate_type)
+    return None
+
+
+def _root(settings: Settings) -> "TrustedRoot":
+    from modelseal.trust.trusted_root import load_trusted_root
+
+    return load_trusted_root(settings.trusted_root, offline=settings.offline)
+
+
+def _identity(settings: Settings) -> Identity | None:
+    subject, issuer = settings.certificate_identity, settings.certificate_oidc_issuer
+    if not subject and not issuer:
+        return None
+    if not issuer:
+        raise UsageError(
+            "--certificate-identity needs --certificate-oidc-issuer beside it",
+            hint="an identity means nothing without the issuer that vouches for it, for example "
+            "https://token.actions.githubusercontent.com",
+        )
+    if not subject:
+        raise UsageError("--certificate-oidc-issuer needs --certificate-identity beside it")
+    return Identity(issuer=issuer, subject=subject)
