@@ -234,7 +234,7 @@ def write_key_pair(key: PrivateKey, path: Path, passphrase: Passphrase) -> KeyPa
     """
     public_path = path.with_name(f"{path.name}.pub")
     for target in (path, public_path):  # before somebody thinks of a passphrase
-        if target.is_symlink() or target.exists():
+        if os.path.lexists(target):
             raise _exists(target)
     private, public = key.encrypted_pem(passphrase()), key.public_key()
     with _new_file(path, private, 0o600), _new_file(public_path, public.pem, 0o644):

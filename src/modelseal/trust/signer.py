@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SIGNING_TIMEOUT: Final = 120.0
-"""Seconds that Sigstore's services get for all statements of one call."""
+"""Seconds that Fulcio gets for a certificate, and the log for all statements of a call."""
 
 MAX_UPLOADS: Final = 8
 """Most statements that are uploaded to the log at once."""
@@ -109,7 +109,8 @@ class SigstoreSigner:
         Args:
             trust: where to sign and whom to believe; see `load_trust_config`.
             tokens: where the identity token is.
-            timeout: seconds for the services; a person at a browser may take longer.
+            timeout: seconds for the certificate, and again for all log entries; a person at a
+                browser may take longer.
         """
         self._trust = trust
         self._tokens = tokens
@@ -141,14 +142,13 @@ class SigstoreSigner:
 
         if not payloads:
             return []
-        deadline = time.monotonic() + self._timeout
         statements = [self._statement(payload) for payload in payloads]
         with self._lock:
             try:
-                session = self._certified(deadline)
+                session = self._certified()
                 return run_all(
                     [functools.partial(self._sign_one, session, one) for one in statements],
-                    deadline=deadline,
+                    timeout=self._timeout,
                     what="the transparency log or the timestamp authority",
                 )
             except Error:
@@ -171,22 +171,20 @@ class SigstoreSigner:
                 hint="it takes in-toto Statement v1 whose subjects have a name and a SHA-2 digest",
             ) from error
 
-    def _certified(self, deadline: float) -> "SigstoreSession":
+    def _certified(self) -> "SigstoreSession":
         """Return a session with a certificate that lasts for this call; ask for one if needed."""
         if self._session is not None and datetime.now(UTC) < self._usable_until:
             return self._session
         from sigstore.sign import SigningContext
 
         config = self._trust.signing_config
-        asked = time.monotonic()
         token = self._tokens.find(config.get_oidc_url)
-        deadline += time.monotonic() - asked
         context = SigningContext.from_trust_config(self._trust)
         # The session asks Fulcio as it is made, here and once, before any thread shares it; its
         # request has no time-out of its own.
         (self._session,) = run_all(
             [lambda: self._kept.enter_context(context.signer(token, cache=True))],
-            deadline=deadline,
+            timeout=self._timeout,
             what="the certificate authority (Fulcio)",
         )
         return self._session
@@ -221,15 +219,15 @@ def _require_statement(payload: bytes) -> None:
         raise SigningError(f"nobody would verify this: {error}") from error
 
 
-def run_all(jobs: Sequence[Callable[[], T]], *, deadline: float, what: str) -> list[T]:
-    """Run jobs side by side, and return their results in order, at the latest at `deadline`.
+def run_all(jobs: Sequence[Callable[[], T]], *, timeout: float, what: str) -> list[T]:
+    """Run jobs side by side, and return their results in order, within `timeout` seconds.
 
     The threads are daemons: a service that never answers may keep one of them, but neither this
     call nor the end of the process.
 
     Args:
         jobs: what to do; after the first failure no other job is started.
-        deadline: a `time.monotonic()` value.
+        timeout: seconds for all of them.
         what: names the service in the error.
 
     Raises:
@@ -250,6 +248,7 @@ def run_all(jobs: Sequence[Callable[[], T]], *, deadline: float, what: str) -> l
             except Exception as error:  # noqa: BLE001 - raised again where it is waited for
                 done.put((place, None, error))
 
+    deadline = time.monotonic() + timeout
     for item in enumerate(jobs):
         waiting.put(item)
     for _ in range(min(len(jobs), MAX_UPLOADS)):
