@@ -105,7 +105,7 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
 
 
 _YAML_SCALARS = (
-    ("null", r"^(?:null|~|)$", "n~"),
+    ("null", r"^(?:null|~|)$", ["n", "~", ""]),
     ("bool", r"^(?:true|false)$", "tf"),
     ("int", r"^-?(?:0|[1-9][0-9]{0,17})$", "-0123456789"),
 )
