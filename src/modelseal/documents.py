@@ -9,6 +9,7 @@ two different things (reference: RFC 8259 section 4, "names within an object SHO
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,13 +30,18 @@ def parse_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is what it 
         what: names the document in errors.
 
     Raises:
-        InvalidDocumentError: not JSON, duplicate keys, NaN or Infinity.
+        InvalidDocumentError: not JSON, duplicate keys, NaN, Infinity, lone surrogates.
         LimitExceededError: nested deeper than `MAX_DEPTH`.
     """
     try:
         value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
+        if b"\\u" in raw:  # half a surrogate pair is no text: nobody could write it again
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise LimitExceededError(f"{what} is nested too deep") from error
     except ValueError as error:
@@ -245,9 +251,16 @@ def _unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
         except TypeError as error:
             raise ValueError("a key has to be text") from error
         if twice:
-            raise ValueError(f"the key {key!r} stands there twice")
+            raise ValueError(f"the key {key!r:.80} stands there twice")
         found[key] = value
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # 1e999 would come back as Infinity, which is not JSON
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
 
 
 def _no_constant(name: str) -> None:

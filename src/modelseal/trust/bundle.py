@@ -40,6 +40,7 @@ MAX_BUNDLE_BYTES: Final = 16 << 20
 _MAX_LOG_ENTRIES = 16
 _MAX_TIMESTAMPS = 32
 _MAX_CERTIFICATES = 10
+_MAX_KIND = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Bundle:
         envelope: The signed envelope.
         certificate: The signing certificate, DER; empty in a key-signed bundle.
         key_hint: In a key-signed bundle, what it says about the key (may be empty); else None.
-        log_entries: How many transparency log entries it has.
+        log_kinds: The kind and version of each transparency log entry, as `dsse 0.0.1`.
         timestamps: How many RFC 3161 timestamps it has.
         log_time: Whether a log entry claims a time and has the log's promise for it (Rekor v1).
     """
@@ -60,7 +61,7 @@ class Bundle:
     envelope: Envelope = field(repr=False)
     certificate: bytes = field(repr=False)
     key_hint: str | None
-    log_entries: int
+    log_kinds: tuple[str, ...]
     timestamps: int
     log_time: bool
 
@@ -113,7 +114,7 @@ def _bundle(raw: bytes, value: dict[str, Any]) -> Bundle:
         envelope=parse_envelope(value.get("dsseEnvelope")),
         certificate=_certificate(material),
         key_hint=_key_hint(material),
-        log_entries=len(entries),
+        log_kinds=tuple(_log_kind(entry) for entry in entries),
         timestamps=_timestamps(material.get("timestampVerificationData", {})),
         log_time=any(_claims_time(entry) for entry in entries),
     )
@@ -145,6 +146,12 @@ def _certificate(material: dict[str, Any]) -> bytes:
 def _timestamps(value: object) -> int:
     data = strict_object(value, "timestampVerificationData", {"rfc3161Timestamps"})
     return len(_list(data.get("rfc3161Timestamps", []), "rfc3161Timestamps", _MAX_TIMESTAMPS))
+
+
+def _log_kind(entry: object) -> str:
+    kind = entry.get("kindVersion") if isinstance(entry, dict) else None
+    kind = strict_object(kind, "tlogEntries.kindVersion", {"kind", "version"})
+    return f"{kind.get('kind')} {kind.get('version')}"[:_MAX_KIND]
 
 
 def _claims_time(entry: object) -> bool:

@@ -38,6 +38,8 @@ from modelseal.trust.identity import (
 )
 
 _OTHER_ROOT_HINT = "give the trusted root of the Sigstore that signed it: --trusted-root FILE"
+# Rekor v1 and Rekor v2. Older `intoto` entries and `dsse 0.0.2` are not read by sigstore.
+_LOG_KINDS = {"dsse 0.0.1", "hashedrekord 0.0.2"}
 _CHANGED_HINT = "the bundle was changed; fetch it again, or sign anew"
 
 
@@ -189,11 +191,18 @@ def _require_material(bundle: Bundle) -> None:
             "the bundle is signed with a key, and a keyless identity was asked for",
             "verify with --key K.pub, if that is whom you believe",
         )
-    if not bundle.log_entries:
+    if not bundle.log_kinds:
         raise _refusal(
             "no-log-entry",
             "the bundle has no transparency log entry",
             "sign with a signing config that names a log (Rekor)",
+        )
+    unknown = set(bundle.log_kinds) - _LOG_KINDS
+    if unknown:
+        raise _refusal(
+            "unsupported-log-entry",
+            f"the transparency log entry is of a kind that is not read: {min(unknown)!r}",
+            "sign anew with cosign 3.1 or newer, or with modelseal",
         )
     if not bundle.timestamps and not bundle.log_time:
         raise _refusal(
