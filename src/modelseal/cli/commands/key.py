@@ -43,21 +43,23 @@ def generate(
     """
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.settings import new_passphrase
-    from modelseal.trust.keys import generate_key, write_key_files
+    from modelseal.trust.keys import generate_key, write_key_pair
 
     json_wanted = answering(OutputFormat.JSON if json_output else OutputFormat.TEXT)
-    key = generate_key()
-    public = write_key_files(output, key, new_passphrase())
-    fingerprint = key.public_key().identity.fingerprint
+    pair = write_key_pair(generate_key(), output, new_passphrase)
     if json_wanted:
         answer_json(
-            {"privateKey": str(output), "publicKey": str(public), "fingerprint": fingerprint}
+            {
+                "privateKey": str(pair.private),
+                "publicKey": str(pair.public),
+                "fingerprint": pair.fingerprint,
+            }
         )
     else:
         answer_text(
             [
-                f"private key: {output} (encrypted; keep it and its passphrase)",
-                f"public key: {public}",
-                f"fingerprint: {fingerprint}",
+                f"private key: {pair.private} (encrypted; keep it and its passphrase)",
+                f"public key: {pair.public}",
+                f"fingerprint: {pair.fingerprint}",
             ]
         )

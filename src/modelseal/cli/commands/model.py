@@ -31,14 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(publish)
 
 
-def init(
-    directory: DirectoryArgument,
-    name: Annotated[
-        str, typer.Option("--name", help="The model's name; the directory's when not given.")
-    ] = "",
-    version: Annotated[str, typer.Option("--version", help="A SemVer version.")] = "0.1.0",
-    output: Output = OutputFormat.TEXT,
-) -> None:
+def init(directory: DirectoryArgument, output: Output = OutputFormat.TEXT) -> None:
     r"""Write a modelseal.yaml from what DIR holds; never over one that is there.
 
     Looks into a Hugging Face model card, safetensors and ONNX headers, config.json and MLmodel.
@@ -46,18 +39,22 @@ def init(
     \b
     Example:
       modelseal init ./fraud
-      modelseal init ./fraud --name fraud --version 1.4.0
     """
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.modelpack.initialise import initialise
 
     json_wanted = answering(output)
-    made = initialise(directory, name=name, version=version)
+    made = initialise(directory)
+    found = made.findings
     if json_wanted:
-        answer_json({"path": str(made.path), "notes": list(made.notes)})
+        answer_json({"path": str(made.path), "found": list(found.seen), "notes": list(found.notes)})
     else:
-        answer_text([f"wrote {made.path}", *(f"  {note}" for note in made.notes)])
-        typer.echo("next: read it, then modelseal publish DIR REF", err=True)
+        answer_text([f"wrote {made.path}", *(f"  {line}" for line in (*found.seen, *found.notes))])
+        typer.echo(
+            f"next: read it, above all name, version and licences; then modelseal publish "
+            f"{directory} REF",
+            err=True,
+        )
 
 
 def build(

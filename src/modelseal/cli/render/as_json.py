@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values as JSON for scripts: the keys are a contract (docs/cli.md)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelseal.attest.predicates.provenance import rfc3339
 from modelseal.errors import Error
 from modelseal.oci.descriptor import Descriptor
 from modelseal.policy.decision import Decision, Finding
 from modelseal.trust.identity import Identity, SignerIdentity, VerifiedStatement
-from modelseal.workflows.attest import Attached
 from modelseal.workflows.gather import Rejection
-from modelseal.workflows.publish import Publication
-from modelseal.workflows.pull import PulledModel
 from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, Verification
+
+if TYPE_CHECKING:  # a command that verifies does not import what publishes
+    from modelseal.workflows.attest import Attached
+    from modelseal.workflows.publish import Publication
+    from modelseal.workflows.pull import PulledModel
 
 _asked: list[bool] = []
 
@@ -96,14 +98,14 @@ def verification(item: Verification, reference: str) -> dict[str, Any]:
     }
 
 
-def attached(items: tuple[Attached, ...]) -> list[dict[str, str]]:
+def attached(items: "tuple[Attached, ...]") -> list[dict[str, str]]:
     """Return which statements now hang where."""
     return [
         {"predicateType": item.predicate_type, "referrer": str(item.referrer)} for item in items
     ]
 
 
-def publication(item: Publication, reference: str) -> dict[str, Any]:
+def publication(item: "Publication", reference: str) -> dict[str, Any]:
     """Return what was published."""
     return {
         **verification(item.verification, reference),
@@ -112,7 +114,7 @@ def publication(item: Publication, reference: str) -> dict[str, Any]:
     }
 
 
-def pulled(item: PulledModel, reference: str) -> dict[str, Any]:
+def pulled(item: "PulledModel", reference: str) -> dict[str, Any]:
     """Return what was pulled."""
     return {
         "reference": reference,

@@ -3,13 +3,16 @@
 """Values as text for people. Everything that a stranger wrote is made printable first."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from modelseal.errors import Error
 from modelseal.trust.identity import VerifiedStatement
-from modelseal.workflows.attest import Attached
-from modelseal.workflows.publish import Publication
-from modelseal.workflows.pull import PulledModel
 from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, Verification
+
+if TYPE_CHECKING:  # a command that verifies does not import what publishes
+    from modelseal.workflows.attest import Attached
+    from modelseal.workflows.publish import Publication
+    from modelseal.workflows.pull import PulledModel
 
 
 def printable(text: str) -> str:
@@ -49,13 +52,13 @@ def verification(item: Verification, reference: str) -> Iterator[str]:
         yield f"not counted: {len(item.rejections)} (`--output json` says why)"
 
 
-def attached(items: tuple[Attached, ...]) -> Iterator[str]:
+def attached(items: "tuple[Attached, ...]") -> Iterator[str]:
     """Write which statements now hang where."""
     for item in items:
         yield f"  {printable(item.predicate_type)}\n    {item.referrer}"
 
 
-def publication(item: Publication, reference: str) -> Iterator[str]:
+def publication(item: "Publication", reference: str) -> Iterator[str]:
     """Write what was published."""
     yield f"published: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
@@ -63,7 +66,7 @@ def publication(item: Publication, reference: str) -> Iterator[str]:
     yield from (statement(found) for found in item.verification.counted)
 
 
-def pulled(item: PulledModel, reference: str) -> Iterator[str]:
+def pulled(item: "PulledModel", reference: str) -> Iterator[str]:
     """Write what was pulled."""
     yield f"pulled: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
