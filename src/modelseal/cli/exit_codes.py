@@ -4,7 +4,14 @@
 
 from enum import IntEnum
 
-from modelseal import errors
+from modelseal.errors import (
+    ContentMismatchError,
+    DeniedError,
+    Error,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 
 
 class ExitCode(IntEnum):
@@ -21,15 +28,15 @@ class ExitCode(IntEnum):
 
 
 _CODES: dict[type, ExitCode] = {
-    errors.UsageError: ExitCode.USAGE,
-    errors.DeniedError: ExitCode.DENIED,
-    errors.VerificationError: ExitCode.UNVERIFIED,
-    errors.ContentMismatchError: ExitCode.UNVERIFIED,
-    errors.UnavailableError: ExitCode.UNAVAILABLE,
+    UsageError: ExitCode.USAGE,
+    DeniedError: ExitCode.DENIED,
+    VerificationError: ExitCode.UNVERIFIED,
+    ContentMismatchError: ExitCode.UNVERIFIED,
+    UnavailableError: ExitCode.UNAVAILABLE,
 }
 
 
-def exit_code_for(error: errors.Error) -> ExitCode:
+def exit_code_for(error: Error) -> ExitCode:
     """Return the code of the nearest class that has one."""
     for kind in type(error).__mro__:
         if kind in _CODES:

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.policy.checks.attested import Attested
@@ -12,12 +12,13 @@ from modelseal.policy.document import Policy
 from modelseal.policy.roles import Role
 from modelseal.trust.identity import Identity, SignerIdentity
 from modelseal.trust.signer import Signer
-from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
+from modelseal.trust.verifier import KeyVerifier, Verifier
 
 if TYPE_CHECKING:
-    from sigstore.models import TrustedRoot
-
     from modelseal.trust.keys import PublicKey
+
+KeylessVerifier: TypeAlias = Callable[[frozenset[Identity]], Verifier]
+"""Makes the verifier that believes these identities, under the trusted root of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Trust:
         return not self.asked_type
 
 
-def trust_policy(policy: Policy, trusted_root: Callable[[], "TrustedRoot"]) -> Trust:
-    """Believe whom the policy's roles name; the root is loaded only if one of them is keyless.
+def trust_policy(policy: Policy, keyless: KeylessVerifier) -> Trust:
+    """Believe whom the policy's roles name; `keyless` is asked only if one of them is keyless.
 
     Raises:
         KeyFileError: a public key of the policy is of a kind that is not taken.
@@ -51,15 +52,15 @@ def trust_policy(policy: Policy, trusted_root: Callable[[], "TrustedRoot"]) -> T
         name = f"a public key of the policy {policy.name}"
         verifiers.append(KeyVerifier([parse_public_key(pem, name) for pem in policy.public_keys]))
     if policy.identities:
-        verifiers.append(SigstoreVerifier(trusted_root(), policy.identities))
+        verifiers.append(keyless(policy.identities))
     return Trust(verifiers, policy)
 
 
 def trust_identity(
-    identity: Identity, trusted_root: "TrustedRoot", predicate_type: str = SIGNATURE
+    identity: Identity, keyless: KeylessVerifier, predicate_type: str = SIGNATURE
 ) -> Trust:
     """Believe one keyless identity."""
-    verifier = SigstoreVerifier(trusted_root, frozenset({identity}))
+    verifier = keyless(frozenset({identity}))
     return Trust([verifier], _one_rule(identity, predicate_type), predicate_type)
 
 

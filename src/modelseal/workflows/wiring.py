@@ -9,8 +9,8 @@ import of a heavy part stands in the function that needs it.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import KeyFileError, UsageError
@@ -21,12 +21,10 @@ from modelseal.oci.store import Store
 from modelseal.policy.document import parse_policy
 from modelseal.trust.identity import Identity
 from modelseal.trust.signer import Signer
+from modelseal.trust.verifier import SigstoreVerifier, Verifier
 from modelseal.workflows import trust as believing
 from modelseal.workflows.files import read_file
 from modelseal.workflows.trust import Trust
-
-if TYPE_CHECKING:
-    from sigstore.models import TrustedRoot
 
 PASSPHRASE_VARIABLE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 - the name of it
 
@@ -62,7 +60,8 @@ def open_store(location: Location, settings: Settings) -> Store:
     """Return the store at `location`; nothing is read or connected yet."""
     if isinstance(location, LayoutDirectory):
         return LayoutStore(location.path)
-    from modelseal.oci.registry.store import RegistryOptions, RegistryStore
+    from modelseal.oci.registry.options import RegistryOptions
+    from modelseal.oci.registry.store import RegistryStore
 
     options = RegistryOptions(plain_http=settings.plain_http, ca_file=settings.ca_file)
     return RegistryStore(location, options)
@@ -131,23 +130,25 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | No
     ]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="choose one of them")
+    keyless = partial(_keyless_verifier, settings)
     if settings.policy is not None:
         raw = read_file(settings.policy, "policy")
         policy = parse_policy(raw, str(settings.policy))
-        return believing.trust_policy(policy, lambda: _root(settings))
+        return believing.trust_policy(policy, keyless)
     if settings.key is not None:
         from modelseal.trust.keys import load_public_key
 
         return believing.trust_key(load_public_key(settings.key), predicate_type)
     if identity is not None:
-        return believing.trust_identity(identity, _root(settings), predicate_type)
+        return believing.trust_identity(identity, keyless, predicate_type)
     return None
 
 
-def _root(settings: Settings) -> "TrustedRoot":
+def _keyless_verifier(settings: Settings, identities: frozenset[Identity]) -> Verifier:
     from modelseal.trust.trusted_root import load_trusted_root
 
-    return load_trusted_root(settings.trusted_root, offline=settings.offline)
+    root = load_trusted_root(settings.trusted_root, offline=settings.offline)
+    return SigstoreVerifier(root, identities)
 
 
 def _identity(settings: Settings) -> Identity | None:
