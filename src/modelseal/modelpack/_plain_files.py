@@ -91,6 +91,8 @@ def hash_plain(path: Path, *, stopped: Callable[[], bool] = lambda: False) -> tu
             while count := file.readinto(view):  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks what a raw file has
                 hasher.update(view[:count])
                 size += count
+                if size > before[0]:
+                    raise _changed(path)  # or a file that grows would never end
                 if stopped():
                     raise InvalidProjectError(f"{path} was not read to its end")
             after = _identity(os.fstat(file.fileno()))
