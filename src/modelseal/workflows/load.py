@@ -55,9 +55,9 @@ def default_cache(environment: Mapping[str, str]) -> Path:
 
 def _check_file(directory: Path, file: ModelFile) -> None:
     path = directory / file.path
+    if path.is_symlink() or path.resolve() != directory.resolve() / file.path:
+        raise _changed(path, "is a link")
     try:
-        if path.is_symlink() or path.resolve() != directory.resolve() / file.path:
-            raise _changed(path, "is a link")
         with verifying(path.open("rb", buffering=0), file.descriptor) as stream:
             while stream.read(CHUNK):
                 pass

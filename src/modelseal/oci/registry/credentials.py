@@ -98,7 +98,10 @@ class DockerCredentials:
 
 def _default_path() -> Path:
     directory = os.environ.get("DOCKER_CONFIG")
-    return (Path(directory) if directory else Path.home() / ".docker") / "config.json"
+    if directory:
+        return Path(directory) / "config.json"
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is no home
+    return Path(home) / ".docker" / "config.json"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

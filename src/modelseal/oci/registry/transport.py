@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTP exchange: pools, TLS, proxies, time-outs. No tokens, no redirects, no retries.
+
+Every connection to a host that a registry named (a *foreign* one) is checked again when it
+stands: a public name that resolves into this network is refused before a byte is sent.
+"""
+
+import socket
+import ssl
+import threading
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from modelseal.errors import Error, UnavailableError, UsageError
+from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of
+from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.retry import TransientError
+
+_CONNECTIONS = 16
+"""Connections that are kept per host; more may be open, they are closed after use."""
+
+
+class Transport:
+    """Sends requests; safe to use from several threads."""
+
+    def __init__(self, registry: Origin, options: RegistryOptions) -> None:
+        """Prepare for one registry; nothing is connected yet."""
+        self._registry = registry
+        self._options = options
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[bool, str, str], urllib3.PoolManager] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._reach: Reach | None = None
+
+    def exchange(
+        self,
+        method: str,
+        target: Target,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
+        read_timeout: float | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request and return the answer with its body still to be read.
+
+        Raises:
+            TransientError: no answer came, which may pass.
+            UnavailableError: no answer came, and none will.
+        """
+        foreign = target.origin != self._registry
+        manager = self._manager(target, foreign=foreign)
+        timeout = urllib3.Timeout(
+            connect=self._options.connect_timeout,
+            read=read_timeout or self._options.read_timeout,
+        )
+        try:
+            return manager.urlopen(
+                method,
+                target.url,
+                body=body,
+                headers={"User-Agent": self._options.user_agent, **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=timeout,
+            )
+        except exceptions.HTTPError as error:
+            raise failure(error, target.origin) from error
+        except OSError as error:
+            raise TransientError(_broken(target.origin, str(error.strerror))) from error
+
+    def reach(self) -> Reach:
+        """Return how far away the registry is; a name that does not resolve counts as public."""
+        if self._reach is None:
+            self._reach = _resolved_reach(self._registry)
+        return self._reach
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for manager in self._pools.values():
+                manager.clear()
+            self._pools.clear()
+
+    def _manager(self, target: Target, *, foreign: bool) -> urllib3.PoolManager:
+        proxy = _proxy_for(target.origin)
+        scheme = target.origin.scheme
+        with self._lock:
+            manager = self._pools.get((foreign, scheme, proxy))
+            if manager is None:
+                manager = self._new_manager(scheme, proxy)
+                manager.pool_classes_by_scheme = _pool_classes(
+                    self._options.read_timeout, self._check_peer if foreign else None
+                )
+                self._pools[foreign, scheme, proxy] = manager
+            return manager
+
+    def _new_manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+        # Reading the system's certificates takes 20 ms: not for plain HTTP.
+        if self._tls is None and "https" in {scheme, proxy.partition(":")[0]}:
+            self._tls = _tls_context(self._options)
+        if not proxy:
+            return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=self._tls)
+        parts = urlsplit(proxy)
+        login = None
+        if parts.username is not None:
+            login = f"{parts.username}:{parts.password or ''}"
+        try:
+            return urllib3.ProxyManager(
+                proxy,
+                maxsize=_CONNECTIONS,
+                ssl_context=self._tls,
+                proxy_ssl_context=self._tls,
+                proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            )
+        except exceptions.HTTPError as error:
+            raise UsageError(
+                f"no proxy that can be used: {parts.hostname}",
+                hint="HTTP_PROXY and HTTPS_PROXY take http://host:port or https://host:port",
+            ) from error
+
+    def _check_peer(self, peer: str) -> None:
+        reach = reach_of(peer)
+        if reach is None or not self.reach().allows(reach):
+            raise UnavailableError(
+                f"{self._registry.netloc} leads to an address inside this network ({peer})",
+                hint="a registry outside has no business there; report it to who runs it",
+            )
+
+
+def failure(error: Exception, origin: Origin) -> Exception:
+    """Translate what `urllib3` raised; the result is raised by the caller."""
+    cause = error
+    if isinstance(error, exceptions.ProxyError):
+        return TransientError(
+            UnavailableError(
+                f"the proxy on the way to {origin.netloc} does not answer",
+                hint="look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+            )
+        )
+    if isinstance(error, exceptions.NameResolutionError):
+        final = UnavailableError(
+            f"there is no host {origin.host}",
+            hint="check the name of the registry, and the network",
+        )
+        again = getattr(error.__cause__, "errno", None) == socket.EAI_AGAIN
+        return TransientError(final) if again else final
+    if isinstance(error, exceptions.SSLError):
+        return UnavailableError(
+            f"no TLS with {origin.netloc}: {_reason(error)}",
+            hint="give the registry's CA certificates with --ca-file; a registry without TLS has "
+            "to be named: --plain-http " + origin.netloc,
+        )
+    if isinstance(error, exceptions.ReadTimeoutError | exceptions.ConnectTimeoutError):
+        return TransientError(_broken(origin, "it took too long"))
+    if isinstance(error, exceptions.NewConnectionError):
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        reason = getattr(cause, "strerror", None) or "no connection"
+        return TransientError(_broken(origin, reason.lower()))
+    return TransientError(_broken(origin, "the connection broke off"))
+
+
+def _broken(origin: Origin, why: str) -> Error:
+    return UnavailableError(
+        f"{origin.netloc} does not answer: {why}",
+        hint="check that it runs and that this machine may reach it, then try again",
+    )
+
+
+def _reason(error: Exception) -> str:
+    inner = error.args[0] if error.args else error
+    verify = getattr(inner, "verify_message", "")
+    return str(verify or getattr(inner, "reason", "") or "handshake failed")
+
+
+def _tls_context(options: RegistryOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if options.ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=str(options.ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"cannot read CA certificates from {options.ca_file}",
+                hint="a file with PEM certificates is needed",
+            ) from error
+    return context
+
+
+def _proxy_for(origin: Origin) -> str:
+    """Return the proxy of the environment; loopback never goes through one."""
+    if is_loopback(origin.host):
+        return ""
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(origin.scheme) or proxies.get("all", "")
+    if not proxy or urllib.request.proxy_bypass(origin.netloc):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _resolved_reach(origin: Origin) -> Reach:
+    literal = reach_of(origin.host)
+    if literal is not None:
+        return literal
+    try:
+        found = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return Reach.PUBLIC
+    # The farthest of all, so that one inner address does not open the inside.
+    reaches = [reach_of(str(entry[4][0])) for entry in found]
+    return max(Reach.PUBLIC if reach is None else reach for reach in reaches)
+
+
+def _pool_classes(
+    send_timeout: float, check_peer: Callable[[str], None] | None
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Make the connection classes: they check their peer, and wait for slow takers."""
+
+    def connected(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
+        if check_peer is not None and connection.proxy is None:
+            try:
+                check_peer(str(sock.getpeername()[0]))
+            except BaseException:
+                sock.close()
+                raise
+        return sock
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return connected(self, super()._new_conn())
+
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(send_timeout)
+
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return connected(self, super()._new_conn())
+
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(send_timeout)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    return {"http": PlainPool, "https": TlsPool}
