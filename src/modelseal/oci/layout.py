@@ -33,6 +33,8 @@ from modelseal.oci.store import MAX_REFERRERS
 REF_NAME = "org.opencontainers.image.ref.name"
 _LAYOUT_VERSION = "1.0.0"
 _MAX_INDEX_BYTES = 64 << 20
+_UNFINISHED = ".ingest-"
+"""How files begin that somebody is still writing: another thread may make the same layout."""
 
 
 class LayoutStore:
@@ -138,6 +140,7 @@ class LayoutStore:
         try:
             (self._path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             others = {entry.name for entry in self._path.iterdir()} - {"blobs", "index.json"}
+            others = {name for name in others if not name.startswith(_UNFINISHED)}
             if others and "oci-layout" not in others and not (self._path / "index.json").exists():
                 raise StorageError(
                     f"{self._path} holds other files ({min(others)}, …)",
@@ -205,7 +208,7 @@ class LayoutStore:
         """Write a file that appears under its name whole, or not at all."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ingest-")
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
         except OSError as error:
             raise StorageError(f"cannot write to {path.parent}: {error.strerror}") from error
         temporary = Path(name)
