@@ -27,9 +27,7 @@ MAX_REFUSAL = 64 << 10
 
 _MAX_QUOTES = 3
 _MAX_QUOTE = 200
-_NOT_TRANSIENT = frozenset(
-    {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}
-)
+_NOT_TRANSIENT = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     target: Target
+    elsewhere: str = ""
+    """The host that answered, if it was not the registry itself."""
 
     @property
     def media_type(self) -> str:
@@ -75,7 +75,9 @@ def expect(answer: Answer, statuses: Collection[int], what: str, registry: str) 
     raise refusal(answer, what, registry)
 
 
-def refusal(answer: Answer, what: str, registry: str) -> Error:
+def refusal(  # noqa: PLR0911 - one return a status, to be read as a table
+    answer: Answer, what: str, registry: str
+) -> Error:
     """Return the error for an answer that is not what was asked for.
 
     Args:
@@ -86,19 +88,20 @@ def refusal(answer: Answer, what: str, registry: str) -> Error:
     status = answer.status
     said = quote(answer.body)
     because = f": {said}" if said else ""
-    if answer.target.origin.netloc != registry:
-        registry = f"{registry} sent us to {answer.target.origin.netloc}, which"
+    login = f"`docker login {registry}`"
+    if answer.elsewhere:
+        registry = f"{answer.elsewhere} (where {registry} keeps it)"
     if status == HTTPStatus.UNAUTHORIZED:
         return AccessDeniedError(
             f"{registry} does not let us have {what} (401){because}",
-            hint=f"log in with `docker login {answer.target.origin.netloc}`, as somebody who may",
+            hint=f"log in with {login}, as somebody who may",
             code="unauthorized",
         )
     if status == HTTPStatus.FORBIDDEN:
         return AccessDeniedError(
             f"{registry} forbids {what} (403){because}",
             hint="ask for the right to read (or, to publish, to write) the repository, or log in "
-            f"with `docker login {answer.target.origin.netloc}` as somebody who has it",
+            f"with {login} as somebody who has it",
             code="forbidden",
         )
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:

@@ -218,7 +218,8 @@ class Authenticator:
         what = f"a token for {scope} (asked of {realm.target.origin.netloc})"
         if is_transient(answer.status):
             raise TransientError(
-                refusal(answer, what, self._name), wait=retry_after(answer.headers.get("retry-after"))
+                refusal(answer, what, self._name),
+                wait=retry_after(answer.headers.get("retry-after")),
             )
         if answer.status != HTTPStatus.OK:
             raise self._refused(answer, what)

@@ -106,7 +106,7 @@ class Client:
             response, target = self._send(request)
             if response.status != HTTPStatus.OK:
                 return self._read(request.method, response, target, MAX_REFUSAL), None
-            answer = Answer(response.status, _headers(response), b"", target)
+            answer = self._answer(response, target)
             return answer, Body(response, target.origin, request.what)
 
         return retrying(self._options.retry, attempt)
@@ -118,7 +118,7 @@ class Client:
             UnavailableError: from https to http, or into this network.
         """
         target = base.join(location, what)
-        if target.origin != self._origin:
+        if target.origin != base.origin:
             check_step(base.origin, target.origin, self._transport.reach(), what)
         return target
 
@@ -195,12 +195,18 @@ class Client:
         if method != "HEAD":
             body = _read_at_most(response, limit if good else MAX_REFUSAL, target.origin)
         response.release_conn()
-        if len(body) > limit:
+        if good and len(body) > limit:
             raise LimitExceededError(
                 f"{target.origin.netloc} answers with more than {limit} bytes of JSON"
             )
         body = body if good else self._auth.redact(body)
-        return Answer(response.status, _headers(response), body, target)
+        return self._answer(response, target, body)
+
+    def _answer(
+        self, response: urllib3.BaseHTTPResponse, target: Target, body: bytes = b""
+    ) -> Answer:
+        elsewhere = "" if target.origin == self._origin else target.origin.netloc
+        return Answer(response.status, _headers(response), body, target, elsewhere)
 
 
 class Body(io.RawIOBase):

@@ -186,7 +186,7 @@ def _look_up(key: str, entry: Mapping[str, Any], helper: str) -> str | None:
 
     try:
         found = Lookup().find()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what it raises is nowhere said
         # oras lets through whatever the program's answer provokes: ValueError, KeyError, OSError.
         raise UsageError(
             f"{program} gave no usable answer for {key} ({type(error).__name__})",

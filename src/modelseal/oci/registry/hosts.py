@@ -182,12 +182,20 @@ def check_step(previous: Origin, target: Origin, registry: Reach, what: str) -> 
 # Names under which strangers get a subdomain each. Not complete (the public suffix list is), and
 # needs not be: a registry gets the credentials for itself anyhow. It keeps an accident small.
 _SHARED = frozenset(
-    "amazonaws.com appspot.com azurecr.io azurewebsites.net cloudfront.net duckdns.org fly.dev "
-    "github.io gitlab.io googleusercontent.com herokuapp.com jfrog.io netlify.app ngrok.app "
-    "ngrok.io onrender.com pages.dev pkg.dev run.app scw.cloud trycloudflare.com vercel.app "
-    "web.app windows.net workers.dev".split()
+    {
+        *("amazonaws.com", "appspot.com", "azurecr.io", "azurewebsites.net", "cloudfront.net"),
+        *("duckdns.org", "fly.dev", "github.io", "gitlab.io", "googleusercontent.com"),
+        *("herokuapp.com", "jfrog.io", "netlify.app", "ngrok.app", "ngrok.io", "onrender.com"),
+        *("pages.dev", "pkg.dev", "run.app", "scw.cloud", "trycloudflare.com", "vercel.app"),
+        *("web.app", "windows.net", "workers.dev"),
+    }
 )
-_SECOND_LEVELS = frozenset("ac co com edu go gob gov gouv mil ne net nom or org sch".split())
+_SECOND_LEVELS = frozenset(
+    {
+        *("ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "mil", "ne", "net", "nom"),
+        *("or", "org", "sch"),
+    }
+)
 _COUNTRY = 2
 
 

@@ -1,0 +1,276 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who speaks about a manifest: the referrers API, and the tag that stands in for it.
+
+Source: distribution-spec v1.1, "Listing Referrers", "Unavailable Referrers API" and "Referrers
+Tag Schema".
+
+Reading fails closed where a list cannot be read as a whole (no JSON, no index, over a limit):
+that is an error, never an empty list. An entry that is no descriptor of a manifest points at
+nothing that could be fetched and is passed over, so that one broken entry does not hide the
+others; hints of the wrong shape (`artifactType`, `annotations`) are dropped.
+
+Writing the fallback tag is read, merge, write, read back: registries ignore `If-Match`, so two
+writers can still overwrite each other. In one process a lock keeps them apart. Between
+processes our entry is looked for twice, at once and after a moment chosen by chance, and put in
+again until it stays; entries that this store wrote earlier are put back if they are gone. A
+writer that holds an old copy for longer than that moment can still drop an entry, which is why
+no decision may rest on the absence of a statement.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from modelseal.documents import canonical_json, parse_json_object
+from modelseal.errors import (
+    ConflictError,
+    InvalidDocumentError,
+    LimitExceededError,
+    UnavailableError,
+)
+from modelseal.oci.descriptor import INDEX, MANIFEST_TYPES, Descriptor, Digest
+from modelseal.oci.manifest import MAX_DESCRIPTORS, MAX_MANIFEST_BYTES
+from modelseal.oci.referrer import fallback_tag
+from modelseal.oci.registry.answers import Answer, expect
+from modelseal.oci.registry.client import PULL, PUSH, Client, Request
+from modelseal.oci.registry.hosts import Target
+from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.retry import between, pause
+from modelseal.oci.store import MAX_REFERRERS
+
+_MAX_PAGES = 200
+_NO_API = frozenset({400, 404, 405, 406, 501})
+_WRITES = 8
+_SETTLING = (0.05, 0.2)
+"""Seconds after which our entry is looked for a second time; chosen by chance in between."""
+
+# One lock for each of a few groups of subjects, so that the stores of one process (and of any
+# number of repositories) share them without a table that grows.
+_LOCKS = tuple(threading.Lock() for _ in range(32))
+
+
+class Referrers:
+    """Lists and records the referrers in one repository."""
+
+    def __init__(self, client: Client, options: RegistryOptions) -> None:
+        """Prepare; whether the registry has the API is found out by asking it."""
+        self._client = client
+        self._options = options
+        self._has_api: bool | None = None
+        self._written: dict[Digest, dict[str, dict[str, Any]]] = {}
+
+    def find(self, subject: Digest) -> list[Descriptor]:
+        """Return the referrers of a manifest.
+
+        Raises:
+            InvalidDocumentError: the list is none.
+            LimitExceededError: there are more than `MAX_REFERRERS`.
+        """
+        entries = self._from_api(subject, PULL)
+        if entries is None:
+            entries = _entries(self._read_tag(subject, PULL))
+        return _descriptors(entries, subject)
+
+    def record(self, subject: Digest, entry: Descriptor, answer: Answer) -> None:
+        """See to it that a manifest that was just pushed is listed.
+
+        Args:
+            subject: what the manifest is about.
+            entry: the manifest, with `artifactType` and annotations.
+            answer: to the push; with `OCI-Subject` the registry says that it keeps the list.
+
+        Raises:
+            ConflictError: others keep overwriting the fallback tag.
+        """
+        if answer.headers.get("oci-subject", "") == str(subject):
+            return
+        if self._has_api is not False:
+            listed = self._from_api(subject, PUSH)
+            if listed is not None and _has(listed, str(entry.digest)):
+                return
+        with _LOCKS[hash(subject) % len(_LOCKS)]:
+            self._merge(subject, entry)
+
+    def _from_api(self, subject: Digest, actions: str) -> list[object] | None:
+        """Return the raw entries of all pages; None if the registry has no such API."""
+        if self._has_api is False:
+            return None
+        what = f"the referrers of {subject}"
+        entries: list[object] = []
+        target: str | Target = f"referrers/{subject}"
+        for _ in range(_MAX_PAGES):
+            answer = self._client.call(
+                Request(method="GET", target=target, what=what, actions=actions, headers=_ACCEPT)
+            )
+            if self._has_api is None:
+                self._has_api = answer.status not in _NO_API and answer.media_type == INDEX
+            if not self._has_api:
+                if answer.status not in _NO_API:
+                    expect(answer, {200}, what, self._client.registry)
+                return None
+            expect(answer, {200}, what, self._client.registry)
+            entries += _entries(_index(answer.body, what))
+            following = next_page(answer, what)
+            if following is None:
+                return entries
+            if len(entries) > MAX_REFERRERS:
+                break
+            target = following
+        raise LimitExceededError(
+            f"{what} go on after {len(entries)} entries; at most {MAX_REFERRERS} are read",
+            hint="delete junk referrers, or make the model anew in a clean repository",
+        )
+
+    def _read_tag(self, subject: Digest, actions: str) -> dict[str, Any]:
+        tag = fallback_tag(subject)
+        what = f"the list of referrers {tag}"
+        answer = self._client.call(
+            Request(
+                method="GET", target=f"manifests/{tag}", what=what, actions=actions, headers=_ACCEPT
+            )
+        )
+        if answer.status == 404:  # noqa: PLR2004 - HTTP
+            return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        expect(answer, {200}, what, self._client.registry)
+        return _index(answer.body, what)
+
+    def _merge(self, subject: Digest, entry: Descriptor) -> None:
+        """Put our entry into the fallback index, and see that it stays."""
+        ours = self._written.setdefault(subject, {})
+        ours[str(entry.digest)] = entry.to_json()
+        settled = False
+        for number in range(1, _WRITES + 1):
+            index = self._read_tag(subject, PUSH)
+            missing = [item for item in ours.values() if not _has(_entries(index), item["digest"])]
+            if not missing and settled:
+                return
+            if missing:
+                self._write_tag(subject, index, missing)
+                if not _has(_entries(self._read_tag(subject, PUSH)), str(entry.digest)):
+                    settled = False
+                    self._options.retry.sleep(pause(self._options.retry, number))
+                    continue
+            self._options.retry.sleep(between(*_SETTLING))
+            settled = True
+        raise ConflictError(
+            f"others keep overwriting the list of referrers of {subject}",
+            hint="attach again when fewer write at once; the statement itself is stored",
+        )
+
+    def _write_tag(
+        self, subject: Digest, index: Mapping[str, Any], missing: list[dict[str, Any]]
+    ) -> None:
+        tag = fallback_tag(subject)
+        what = f"the list of referrers {tag}"
+        # Whatever others wrote stays as they wrote it; only what stands there twice goes.
+        entries = [*_once(_entries(index)), *missing]
+        raw = canonical_json({**index, "mediaType": INDEX, "manifests": entries})
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise LimitExceededError(f"{what} would be larger than 4 MiB")
+        answer = self._client.call(
+            Request(
+                method="PUT",
+                target=f"manifests/{tag}",
+                what=what,
+                actions=PUSH,
+                headers={"Content-Type": INDEX, "Content-Length": str(len(raw))},
+                body=lambda: raw,
+            )
+        )
+        expect(answer, {200, 201, 202}, what, self._client.registry)
+
+
+_ACCEPT = {"Accept": INDEX}
+
+
+def next_page(answer: Answer, what: str) -> Target | None:
+    """Return the next page of a list (`Link: <…>; rel="next"`, RFC 8288); same origin only.
+
+    Raises:
+        UnavailableError: it is at another origin, or is the page itself.
+    """
+    link = answer.headers.get("link", "")
+    start, _, rest = link.partition("<")
+    location, closed, parameters = rest.partition(">")
+    relation = parameters.replace(" ", "").lower()
+    if start.strip() or not closed or ";rel=next" not in relation.replace('"', ""):
+        return None
+    target = answer.target.join(location, f"the next page of {what}")
+    if target.origin != answer.target.origin or target == answer.target:
+        raise UnavailableError(f"the next page of {what} is at {target.url}, which is not followed")
+    return target
+
+
+def _index(raw: bytes, what: str) -> dict[str, Any]:
+    value = parse_json_object(raw, what)
+    if value.get("manifests", raw) is None:
+        value["manifests"] = []  # how Go writes an empty list, and olareg its answer
+    if not isinstance(value.get("manifests"), list) or "layers" in value:
+        raise InvalidDocumentError(
+            f"{what}: there is no list of manifests in it",
+            hint="delete the tag or repair it, then attach the statements again",
+        )
+    if len(value["manifests"]) > MAX_DESCRIPTORS:
+        raise LimitExceededError(f"{what}: more than {MAX_DESCRIPTORS} entries")
+    return value
+
+
+def _entries(index: Mapping[str, Any]) -> list[object]:
+    entries: list[object] = index["manifests"]
+    return entries
+
+
+def _digest_of(entry: object) -> object:
+    return entry.get("digest") if isinstance(entry, dict) else None
+
+
+def _has(entries: list[object], digest: str) -> bool:
+    return any(_digest_of(entry) == digest for entry in entries)
+
+
+def _once(entries: list[object]) -> list[object]:
+    seen: set[str] = set()
+    kept = []
+    for entry in entries:
+        digest = _digest_of(entry)
+        if isinstance(digest, str):
+            if digest in seen:
+                continue
+            seen.add(digest)
+        kept.append(entry)
+    return kept
+
+
+def _descriptors(entries: list[object], subject: Digest) -> list[Descriptor]:
+    found: dict[Digest, Descriptor] = {}
+    for entry in entries:
+        descriptor = _descriptor(entry)
+        if descriptor is not None:
+            found.setdefault(descriptor.digest, descriptor)
+    if len(found) > MAX_REFERRERS:
+        raise LimitExceededError(
+            f"{subject} has {len(found)} referrers; at most {MAX_REFERRERS} are read",
+            hint="delete junk referrers, or make the model anew in a clean repository",
+        )
+    return list(found.values())
+
+
+def _descriptor(entry: object) -> Descriptor | None:
+    """Read one entry as far as it is sound; None if it names no manifest."""
+    if not isinstance(entry, dict):
+        return None
+    core = {name: entry.get(name) for name in ("mediaType", "digest", "size")}
+    try:
+        descriptor = Descriptor.parse(core, "entry")
+    except InvalidDocumentError:
+        return None
+    if descriptor.media_type not in MANIFEST_TYPES or descriptor.size > MAX_MANIFEST_BYTES:
+        return None
+    for hint in ("artifactType", "annotations"):
+        try:
+            descriptor = Descriptor.parse({**core, hint: entry.get(hint)}, "entry")
+        except InvalidDocumentError:
+            continue
+        core[hint] = entry.get(hint)
+    return Descriptor.parse(core, "entry")

@@ -1,0 +1,302 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""A repository of a registry as a store. Source: OCI distribution-spec v1.1.
+
+Import this module late: it brings `urllib3`. `modelseal.oci.registry.options` does not.
+"""
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Self, cast
+
+from modelseal.documents import parse_json_object
+from modelseal.errors import (
+    ContentMismatchError,
+    InvalidDocumentError,
+    InvalidReferenceError,
+    LimitExceededError,
+    UnavailableError,
+)
+from modelseal.oci.content import BytesContent, Content, verifying
+from modelseal.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Digest
+from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest
+from modelseal.oci.reference import Repository, check_tag
+from modelseal.oci.referrer import referrer_of
+from modelseal.oci.registry.answers import Answer, expect, refusal
+from modelseal.oci.registry.client import PULL, PUSH, Client, Request
+from modelseal.oci.registry.hosts import Target
+from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.referrers import Referrers, next_page
+from modelseal.oci.registry.upload import upload_blob
+
+_ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_TYPES))}
+_STORED = frozenset({200, 201, 202})
+_MAX_TAGS = 100_000
+_MAX_TAG_PAGES = 1_000
+_PAGE = 1_000
+_CACHED_MANIFESTS = 64
+_FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128}")
+
+
+class RegistryStore:
+    """One repository of a registry; safe to use from several threads.
+
+    Credentials come from Docker's configuration, and are looked up only when the registry asks.
+    """
+
+    def __init__(self, repository: Repository, options: RegistryOptions | None = None) -> None:
+        """Name the repository; nothing is connected yet. Raises `UsageError`."""
+        self._repository = repository
+        self._options = options or RegistryOptions()
+        self._client = Client(repository, self._options)
+        self._referrers = Referrers(self._client, self._options)
+        # What the registry gave us, and what we gave it, are kept apart: only the first shows
+        # what it holds.
+        self._fetched = _ManifestCache()
+        self._pushed = _ManifestCache()
+        self._absent: set[Digest] = set()
+
+    def __str__(self) -> str:
+        return str(self._repository)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close idle connections; the store can still be used."""
+        self._client.close()
+
+    def fetch(self, target: Descriptor) -> AbstractContextManager[BinaryIO]:
+        """Open content, as a stream that checks itself; close it to give the connection back.
+
+        A manifest that this store read before is not asked for again.
+
+        Raises:
+            NotFoundError, UnavailableError, AccessDeniedError, ContentMismatchError.
+        """
+        if target.is_manifest:
+            return verifying(BytesContent(self._manifest_bytes(target, PULL)).open(), target)
+        what = f"the blob {target.digest} of {self}"
+        answer, body = self._client.open(
+            Request(method="GET", target=f"blobs/{target.digest}", what=what)
+        )
+        if body is None:
+            raise refusal(answer, what, self._client.registry)
+        if answer.length not in {None, target.size}:
+            body.close()
+            raise _wrong_length(answer, target, what)
+        return verifying(cast("BinaryIO", body), target)
+
+    def push(self, expected: Descriptor, content: Content) -> None:
+        """Store content that is what `expected` says, unless it is there already.
+
+        A manifest is always sent: that costs what asking for it would, and makes up for a
+        referrer that was stored but not listed.
+
+        Raises:
+            ContentMismatchError, InvalidDocumentError, LimitExceededError, StorageError,
+            NotFoundError, UnavailableError, AccessDeniedError, ConflictError.
+        """
+        if expected.is_manifest:
+            self._push_manifest(expected, content)
+            return
+        known_absent = expected.digest in self._absent
+        self._absent.discard(expected.digest)
+        if known_absent or not self.exists(expected):
+            upload_blob(self._client, self._options, expected, content)
+        self._absent.discard(expected.digest)
+
+    def exists(self, target: Descriptor) -> bool:
+        """Tell whether the content is here, at the right size.
+
+        It is a writer's question, so the token that it takes may write.
+        """
+        kind = "manifests" if target.is_manifest else "blobs"
+        headers = {"Accept": target.media_type} if target.is_manifest else {}
+        what = f"{target.digest} of {self}"
+        answer = self._client.call(
+            Request(
+                method="HEAD",
+                target=f"{kind}/{target.digest}",
+                what=what,
+                actions=PUSH,
+                headers=headers,
+            )
+        )
+        if answer.status == 404:  # noqa: PLR2004 - HTTP
+            # A push that follows need not ask again.
+            self._absent.add(target.digest)
+            return False
+        expect(answer, {200}, what, self._client.registry)
+        return answer.length == target.size
+
+    def resolve(self, name: str | Digest) -> Descriptor:
+        """Return what a tag or digest points at now, from the manifest's own bytes.
+
+        Raises:
+            NotFoundError: there is no such tag or manifest.
+            ContentMismatchError: the bytes are not what the digest, or the registry, says.
+            InvalidDocumentError: they are no manifest, or not of the type they are served as.
+        """
+        if isinstance(name, Digest):
+            known = self._fetched.get(name)
+            return (known or self._get_manifest(name, PULL))[0]
+        return self._get_manifest(check_tag(name), PULL)[0]
+
+    def tags(self) -> Iterator[str]:
+        """Yield all tags in code point order, without fallback tags.
+
+        Raises:
+            NotFoundError: there is no such repository.
+            LimitExceededError: there are more than 100,000.
+        """
+        what = f"the tags of {self}"
+        found: set[str] = set()
+        target: str | Target = f"tags/list?n={_PAGE}"
+        for _ in range(_MAX_TAG_PAGES):
+            answer = self._client.call(Request(method="GET", target=target, what=what))
+            expect(answer, {200}, what, self._client.registry)
+            found.update(_tags(answer, what))
+            following = next_page(answer, what)
+            if following is None:
+                yield from sorted(tag for tag in found if not _FALLBACK_TAG.fullmatch(tag))
+                return
+            if len(found) > _MAX_TAGS:
+                break
+            target = following
+        raise LimitExceededError(f"{what} go on after {len(found)} tags")
+
+    def tag(self, target: Descriptor, tag: str) -> None:
+        """Point `tag` at a manifest that is here. Raises `NotFoundError`."""
+        check_tag(tag)
+        known = self._pushed.get(target.digest)
+        raw = self._manifest_bytes(target, PUSH) if known is None else known[1]
+        self._put_manifest(target, raw, tag)
+
+    def referrers(self, subject: Descriptor) -> Iterator[Descriptor]:
+        """Yield the manifests about `subject`, from the API or the fallback tag.
+
+        Raises:
+            LimitExceededError: there are more than `MAX_REFERRERS`; none is yielded then.
+            InvalidDocumentError: the list is broken as a whole.
+        """
+        yield from self._referrers.find(subject.digest)
+
+    def _push_manifest(self, expected: Descriptor, content: Content) -> None:
+        if expected.size > MAX_MANIFEST_BYTES:
+            raise LimitExceededError(f"the manifest {expected.digest} is larger than 4 MiB")
+        with verifying(content.open(), expected) as stream:
+            raw = stream.read()
+        referrer = referrer_of(raw, expected)
+        answer = self._put_manifest(expected, raw, str(expected.digest))
+        self._pushed.put(_bare(expected), raw)
+        if referrer is not None:
+            self._referrers.record(*referrer, answer)
+
+    def _put_manifest(self, manifest: Descriptor, raw: bytes, name: str) -> Answer:
+        what = f"the manifest {name} of {self}"
+        answer = self._client.call(
+            Request(
+                method="PUT",
+                target=f"manifests/{name}",
+                what=what,
+                actions=PUSH,
+                headers={"Content-Type": manifest.media_type, "Content-Length": str(len(raw))},
+                body=lambda: raw,
+            )
+        )
+        expect(answer, _STORED, what, self._client.registry)
+        _check_claim(answer.digest, manifest.digest, what)
+        return answer
+
+    def _manifest_bytes(self, target: Descriptor, actions: str) -> bytes:
+        known = self._fetched.get(target.digest)
+        descriptor, raw = known or self._get_manifest(target.digest, actions)
+        if descriptor.media_type != target.media_type:
+            raise InvalidDocumentError(
+                f"{target.digest} is a {descriptor.media_type}, not a {target.media_type}"
+            )
+        return raw
+
+    def _get_manifest(self, name: str | Digest, actions: str) -> tuple[Descriptor, bytes]:
+        separator = "@" if isinstance(name, Digest) else ":"
+        what = f"the manifest {self}{separator}{name}"
+        answer = self._client.call(
+            Request(
+                method="GET",
+                target=f"manifests/{name}",
+                what=what,
+                actions=actions,
+                headers=_ACCEPT,
+                limit=MAX_MANIFEST_BYTES,
+            )
+        )
+        expect(answer, {200}, what, self._client.registry)
+        raw = answer.body
+        claimed = name if isinstance(name, Digest) else answer.digest
+        algorithm = "sha256" if claimed is None else claimed.algorithm
+        digest = Digest(algorithm, hashlib.new(algorithm, raw).hexdigest())
+        _check_claim(claimed, digest, what)
+        _check_claim(answer.digest, digest, what)
+        # Reading it checks that it is what it is served as.
+        if answer.media_type in INDEX_TYPES:
+            Index.parse(raw, answer.media_type)
+        else:
+            Manifest.parse(raw, answer.media_type)
+        descriptor = Descriptor(answer.media_type, digest, len(raw))
+        self._fetched.put(descriptor, raw)
+        return descriptor, raw
+
+
+class _ManifestCache:
+    """The last manifests, by digest; bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Digest, tuple[Descriptor, bytes]] = OrderedDict()
+
+    def get(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
+        with self._lock:
+            return self._kept.get(digest)
+
+    def put(self, descriptor: Descriptor, raw: bytes) -> None:
+        with self._lock:
+            self._kept[descriptor.digest] = (descriptor, raw)
+            while len(self._kept) > _CACHED_MANIFESTS:
+                self._kept.popitem(last=False)
+
+
+def _check_claim(claim: Digest | None, digest: Digest, what: str) -> None:
+    if claim is not None and claim.algorithm == digest.algorithm and claim != digest:
+        raise ContentMismatchError(
+            f"{what}: the bytes have the digest {digest}, not {claim}",
+            hint="the registry or the network changed it; fetch it again, or from a mirror",
+        )
+
+
+def _wrong_length(answer: Answer, target: Descriptor, what: str) -> Exception:
+    return ContentMismatchError(
+        f"{what} is served with {answer.length} bytes, not {target.size}",
+        hint="the registry or the network changed it; fetch it again, or from a mirror",
+    )
+
+
+def _tags(answer: Answer, what: str) -> list[str]:
+    value: Any = parse_json_object(answer.body, what).get("tags")
+    if value is None:
+        return []
+    try:
+        return [check_tag(tag) for tag in value]
+    except (TypeError, InvalidReferenceError) as error:
+        raise UnavailableError(f"{what}: the answer is not a list of tags") from error
+
+
+def _bare(descriptor: Descriptor) -> Descriptor:
+    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)

@@ -1,0 +1,591 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small honest registry in this process, which can be told to misbehave.
+
+It speaks OCI distribution 1.1 on a free loopback port and keeps everything in memory. It checks
+digests as a real one does. Tests reach into `blobs`, `manifests` and `tags`, read what was asked
+for in `requests`, and add a `Fault` (or a `before_answer` hook) for what goes wrong.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+AuthMode: TypeAlias = Literal["none", "basic", "bearer"]
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+_NAME = r"(?P<name>[a-z0-9._/-]+)"
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body_size: int
+
+    @property
+    def authorization(self) -> str:
+        """What was sent as `Authorization`, or nothing."""
+        return self.headers.get("authorization", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What is about to be sent; a hook or a fault may change it."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    drop: bool = False
+    """Close the connection instead."""
+    cut_after: int | None = None
+    """Close the connection after so many bytes of the body."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong: for which requests, how often, and how.
+
+    Attributes:
+        method: one method, or empty for all.
+        path: a regular expression that is looked for in path and query.
+        times: how often; then all is well.
+        skip: so many matching requests are served well first.
+        status: answer with this instead of serving the request; 0 to serve it.
+        headers: added to the answer, in place of its own; `None` takes a header out.
+        body: the body in place of the answer's own.
+        drop: close the connection without an answer; the request has been served before.
+        cut_after: close the connection after so many bytes of the body.
+        corrupt: change one byte of the body.
+        delay: wait so many seconds before the answer.
+    """
+
+    method: str = ""
+    path: str = ""
+    times: int = 1_000_000
+    skip: int = 0
+    status: int = 0
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    body: bytes | None = None
+    drop: bool = False
+    cut_after: int | None = None
+    corrupt: bool = False
+    delay: float = 0.0
+
+    def _matches(self, request: Recorded) -> bool:
+        if self.method not in {"", request.method} or not re.search(self.path, request.path):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if not self.times:
+            return False
+        self.times -= 1
+        return True
+
+    def _apply(self, answer: Answer) -> None:
+        for name, value in self.headers.items():
+            answer.headers.pop(name, None)
+            if value is not None:
+                answer.headers[name] = value
+        if self.body is not None:
+            answer.body = self.body
+        if self.corrupt and answer.body:
+            middle = len(answer.body) // 2
+            changed = bytes([answer.body[middle] ^ 1])
+            answer.body = answer.body[:middle] + changed + answer.body[middle + 1 :]
+        answer.drop = answer.drop or self.drop
+        if self.cut_after is not None:
+            answer.cut_after = self.cut_after
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest's bytes and the media type that it was pushed as."""
+
+    media_type: str
+    raw: bytes
+
+
+Key: TypeAlias = tuple[str, str]
+"""Repository name, and a digest or a tag."""
+
+
+class FakeRegistry:
+    """A registry on a loopback port while it is entered.
+
+    Attributes:
+        blobs: content by repository and digest.
+        manifests: by repository and digest.
+        tags: digests by repository and tag.
+        requests: everything that was asked for, in order.
+        faults: what goes wrong; change it at any time.
+        before_answer: called with each request and the answer that is about to be sent.
+        tokens: the tokens given out that are still good.
+    """
+
+    def __init__(
+        self,
+        *,
+        referrers_api: bool = True,
+        oci_subject: bool | None = None,
+        page_size: int = 1000,
+        auth: AuthMode = "none",
+        username: str = "user",
+        password: str = "secret",
+        realm: str = "",
+        token_life: int = 300,
+        may_push: bool = True,
+        faults: list[Fault] | None = None,
+    ) -> None:
+        """Describe the registry; it starts when it is entered.
+
+        Args:
+            referrers_api: serve `/referrers/`, and say so with `OCI-Subject`.
+            oci_subject: send `OCI-Subject` or not; None for as `referrers_api` says.
+            page_size: entries of a page of tags or referrers.
+            auth: who may come in. `bearer` has its token service at `/token`.
+            username: for both kinds of authentication.
+            password: for both kinds of authentication, or the identity token.
+            realm: the token service that is named instead of our own.
+            token_life: seconds, as the token service says.
+            may_push: whether the token service gives tokens that may write.
+            faults: what goes wrong from the start.
+        """
+        self.referrers_api = referrers_api
+        self.oci_subject = referrers_api if oci_subject is None else oci_subject
+        self.page_size = page_size
+        self.auth = auth
+        self.username = username
+        self.password = password
+        self.realm = realm
+        self.token_life = token_life
+        self.may_push = may_push
+        self.faults = faults or []
+        self.before_answer: Callable[[Recorded, Answer], None] = lambda _request, _answer: None
+        self.blobs: dict[Key, bytes] = {}
+        self.manifests: dict[Key, StoredManifest] = {}
+        self.tags: dict[Key, str] = {}
+        self.uploads: dict[str, bytes] = {}
+        self.requests: list[Recorded] = []
+        self.tokens: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._server: _Server | None = None
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def host(self) -> str:
+        """`127.0.0.1:PORT`, the first part of references."""
+        assert self._server is not None
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        """Where it speaks HTTP, without a path."""
+        return f"http://{self.host}"
+
+    def asked(self, method: str = "", path: str = "") -> list[Recorded]:
+        """Return the requests with this method, and `path` (a regular expression) in theirs."""
+        return [
+            request
+            for request in list(self.requests)
+            if method in {"", request.method} and re.search(path, request.path)
+        ]
+
+    def put_manifest(self, name: str, raw: bytes, media_type: str, *, tag: str = "") -> str:
+        """Put a manifest into the storage, unchecked; return its digest."""
+        digest = digest_of(raw)
+        self.manifests[name, digest] = StoredManifest(media_type, raw)
+        if tag:
+            self.tags[name, tag] = digest
+        return digest
+
+    def put_referrers(self, name: str, subject: str, entries: list[object]) -> None:
+        """Put a fallback index into the storage, with whatever entries."""
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        raw = json.dumps(index).encode()
+        self.put_manifest(name, raw, INDEX, tag=subject.replace(":", "-"))
+
+    def served(self, request: Recorded, body: bytes) -> Answer:
+        """Answer one request as a registry does, then spoil the answer as tests ask for."""
+        with self._lock:
+            self.requests.append(request)
+            faults = [fault for fault in self.faults if fault._matches(request)]
+            forced = next((fault for fault in faults if fault.status), None)
+            if forced is not None:
+                answer = Answer(status=forced.status)
+            else:
+                answer = self._route(request, body)
+            for fault in faults:
+                fault._apply(answer)
+            self.before_answer(request, answer)
+        for fault in faults:
+            time.sleep(fault.delay)
+        return answer
+
+    def _route(self, request: Recorded, body: bytes) -> Answer:
+        parts = urlsplit(request.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path == "/token":
+            return self._token(request, query, body)
+        if (refused := self._refused(request, parts.path)) is not None:
+            return refused
+        for pattern, handler in _ROUTES:
+            match = re.fullmatch(pattern, parts.path)
+            if match is not None:
+                return handler(self, request, match.groupdict(), query, body)
+        return problem(404, "UNKNOWN", "no such endpoint")
+
+    # Authentication
+
+    def _refused(self, request: Recorded, path: str) -> Answer | None:
+        scheme, _, value = request.authorization.partition(" ")
+        if self.auth == "none":
+            return None
+        if self.auth == "basic":
+            if scheme == "Basic" and value == self._basic():
+                return None
+            challenge = 'Basic realm="fake registry"'
+        else:
+            needed = "pull" if request.method in {"GET", "HEAD"} else "push"
+            match = re.match(rf"/v2/{_NAME}/(?:blobs|manifests|tags|referrers)/", path)
+            repository = match["name"] if match else ""
+            granted = self.tokens.get(value, "") if scheme == "Bearer" else ""
+            _, name, actions = [*granted.split(":"), "", "", ""][:3]
+            if name == repository and needed in actions.split(","):
+                return None
+            realm = self.realm or f"{self.url}/token"
+            challenge = (
+                f'Bearer realm="{realm}",service="fake",scope="repository:{repository}:{needed}"'
+            )
+        answer = problem(401, "UNAUTHORIZED", "authentication required")
+        answer.headers["WWW-Authenticate"] = challenge
+        return answer
+
+    def _basic(self) -> str:
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def _token(self, request: Recorded, query: dict[str, str], body: bytes) -> Answer:
+        if request.method == "POST":
+            form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+            known = form.get("refresh_token") == self.password
+            scope = form.get("scope", "")
+        else:
+            known = request.authorization == f"Basic {self._basic()}"
+            scope = query.get("scope", "")
+        if not known:
+            return problem(401, "UNAUTHORIZED", "who are you?")
+        if not self.may_push:
+            scope = scope.replace("pull,push", "pull")
+        token = uuid.uuid4().hex
+        self.tokens[token] = scope
+        return _json(200, {"token": token, "expires_in": self.token_life})
+
+    # Blobs
+
+    def _blob(
+        self, request: Recorded, names: dict[str, str], _query: dict[str, str], _body: bytes
+    ) -> Answer:
+        data = self.blobs.get((names["name"], names["digest"]))
+        if request.method not in {"GET", "HEAD"}:
+            return problem(405, "UNSUPPORTED", request.method)
+        if data is None:
+            return problem(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Docker-Content-Digest": names["digest"],
+        }
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        if wanted is None:
+            return Answer(status=200, headers=headers, body=data)
+        first = int(wanted[1])
+        last = min(int(wanted[2] or len(data) - 1), len(data) - 1)
+        if first > last:
+            return problem(416, "RANGE", "not satisfiable")
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+        return Answer(status=206, headers=headers, body=data[first : last + 1])
+
+    def _start_upload(
+        self, request: Recorded, names: dict[str, str], query: dict[str, str], body: bytes
+    ) -> Answer:
+        name = names["name"]
+        if request.method != "POST":
+            return problem(405, "UNSUPPORTED", request.method)
+        mounted = self.blobs.get((query.get("from", ""), query.get("mount", "")))
+        if mounted is not None:
+            self.blobs[name, query["mount"]] = mounted
+            return _created(f"/v2/{name}/blobs/{query['mount']}", query["mount"])
+        session = uuid.uuid4().hex
+        self.uploads[session] = b""
+        if "digest" in query:
+            return self._finish(name, session, query["digest"], body)
+        return self._session_answer(name, session, 202)
+
+    def _upload(
+        self, request: Recorded, names: dict[str, str], query: dict[str, str], body: bytes
+    ) -> Answer:
+        name, session = names["name"], names["session"]
+        if session not in self.uploads:
+            return problem(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown to registry")
+        if request.method == "GET":
+            return self._session_answer(name, session, 204)
+        if request.method == "DELETE":
+            del self.uploads[session]
+            return Answer(status=204)
+        if request.method == "PATCH":
+            start = request.headers.get("content-range", "").partition("-")[0]
+            if start and int(start) != len(self.uploads[session]):
+                return self._session_answer(name, session, 416)
+            self.uploads[session] += body
+            return self._session_answer(name, session, 202)
+        return self._finish(name, session, query.get("digest", ""), body)
+
+    def _session_answer(self, name: str, session: str, status: int) -> Answer:
+        headers = {
+            "Location": f"/v2/{name}/blobs/uploads/{session}?_state=opaque%2Fstate",
+            "Range": f"0-{max(0, len(self.uploads[session]) - 1)}",
+            "Docker-Upload-UUID": session,
+        }
+        return Answer(status=status, headers=headers)
+
+    def _finish(self, name: str, session: str, digest: str, body: bytes) -> Answer:
+        data = self.uploads.pop(session) + body
+        if digest_of(data, digest.partition(":")[0]) != digest:
+            return problem(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        self.blobs[name, digest] = data
+        return _created(f"/v2/{name}/blobs/{digest}", digest)
+
+    # Manifests, tags and referrers
+
+    def _manifest(
+        self, request: Recorded, names: dict[str, str], _query: dict[str, str], body: bytes
+    ) -> Answer:
+        name, reference = names["name"], names["reference"]
+        if request.method == "PUT":
+            return self._put(name, reference, request.headers.get("content-type", ""), body)
+        digest = reference if ":" in reference else self.tags.get((name, reference), "")
+        stored = self.manifests.get((name, digest))
+        if stored is None:
+            return problem(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        if request.method == "DELETE":
+            del self.manifests[name, digest]
+            return Answer(status=202)
+        headers = {"Content-Type": stored.media_type, "Docker-Content-Digest": digest}
+        return Answer(status=200, headers=headers, body=stored.raw)
+
+    def _put(self, name: str, reference: str, media_type: str, raw: bytes) -> Answer:
+        algorithm = reference.partition(":")[0] if ":" in reference else "sha256"
+        digest = digest_of(raw, algorithm)
+        if ":" in reference and digest != reference:
+            return problem(400, "DIGEST_INVALID", "digest does not match manifest")
+        try:
+            content = json.loads(raw)
+        except ValueError:
+            return problem(400, "MANIFEST_INVALID", "not JSON")
+        for item in [content.get("config"), *content.get("layers", [])]:
+            if item is not None and (name, item["digest"]) not in self.blobs:
+                return problem(400, "MANIFEST_BLOB_UNKNOWN", f"blob unknown: {item['digest']}")
+        self.manifests[name, digest] = StoredManifest(media_type, raw)
+        if ":" not in reference:
+            self.tags[name, reference] = digest
+        answer = _created(f"/v2/{name}/manifests/{digest}", digest)
+        if content.get("subject") and self.oci_subject:
+            answer.headers["OCI-Subject"] = content["subject"]["digest"]
+        return answer
+
+    def _tag_list(
+        self, _request: Recorded, names: dict[str, str], query: dict[str, str], _body: bytes
+    ) -> Answer:
+        name = names["name"]
+        found = sorted(tag for repository, tag in self.tags if repository == name)
+        if not found and not any(repository == name for repository, _ in self.manifests):
+            return problem(404, "NAME_UNKNOWN", "repository name not known to registry")
+        found = [tag for tag in found if tag > query.get("last", "")]
+        page = found[: min(int(query.get("n", self.page_size)), self.page_size)]
+        answer = _json(200, {"name": name, "tags": page})
+        if len(page) < len(found):
+            last = f"/v2/{name}/tags/list?last={page[-1]}&n={len(page)}"
+            answer.headers["Link"] = f'<{last}>; rel="next"'
+        return answer
+
+    def _referrers(
+        self, _request: Recorded, names: dict[str, str], query: dict[str, str], _body: bytes
+    ) -> Answer:
+        if not self.referrers_api:
+            return Answer(
+                status=404, headers={"Content-Type": "text/plain"}, body=b"404 page not found\n"
+            )
+        name = names["name"]
+        found = [
+            entry
+            for (repository, digest), stored in self.manifests.items()
+            if repository == name
+            and (entry := _referrer(stored, digest, names["digest"])) is not None
+        ]
+        start = int(query.get("start", "0"))
+        page = found[start : start + self.page_size]
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": page}
+        answer = Answer(status=200, headers={"Content-Type": INDEX}, body=_dump(index))
+        if start + len(page) < len(found):
+            following = f"/v2/{name}/referrers/{names['digest']}?start={start + len(page)}"
+            answer.headers["Link"] = f'<{following}>; rel="next"'
+        return answer
+
+    def _base(
+        self, _request: Recorded, _names: dict[str, str], _query: dict[str, str], _body: bytes
+    ) -> Answer:
+        return _json(200, {})
+
+
+_ROUTES: list[
+    tuple[str, Callable[[FakeRegistry, Recorded, dict[str, str], dict[str, str], bytes], Answer]]
+] = [
+    (r"/v2/", FakeRegistry._base),
+    (rf"/v2/{_NAME}/blobs/uploads/", FakeRegistry._start_upload),
+    (rf"/v2/{_NAME}/blobs/uploads/(?P<session>[0-9a-f]+)", FakeRegistry._upload),
+    (rf"/v2/{_NAME}/blobs/(?P<digest>[a-z0-9]+:[0-9a-f]+)", FakeRegistry._blob),
+    (rf"/v2/{_NAME}/manifests/(?P<reference>[A-Za-z0-9._:-]+)", FakeRegistry._manifest),
+    (rf"/v2/{_NAME}/tags/list", FakeRegistry._tag_list),
+    (rf"/v2/{_NAME}/referrers/(?P<digest>[a-z0-9]+:[0-9a-f]+)", FakeRegistry._referrers),
+]
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 64
+    fake: FakeRegistry
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP around `FakeRegistry.served`."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    timeout = 30
+
+    def setup(self) -> None:
+        super().setup()
+        # Headers and body go out in two writes; without this the second waits for 40 ms.
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body(headers)
+        if body is None:
+            self.close_connection = True
+            return
+        request = Recorded(self.command, self.path, headers, len(body))
+        self._send(self.server.fake.served(request, body))
+
+    def _body(self, headers: Mapping[str, str]) -> bytes | None:
+        """Read the body; None if the client went away before its end."""
+        length = int(headers.get("content-length", "0"))
+        body = bytearray()
+        while len(body) < length:
+            chunk = self.rfile.read(min(_CHUNK, length - len(body)))
+            if not chunk:
+                return None
+            body += chunk
+        return bytes(body)
+
+    def _send(self, answer: Answer) -> None:
+        if answer.drop:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        lower = {name.lower() for name in answer.headers}
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if "content-length" not in lower and "transfer-encoding" not in lower:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: answer.cut_after])
+        if answer.cut_after is not None:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing; `requests` has it all."""
+
+
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    """Return the digest of bytes."""
+    if algorithm not in {"sha256", "sha512"}:
+        return ""
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+
+def problem(status: int, code: str, message: str) -> Answer:
+    """Return an answer that says no, as the distribution specification has it."""
+    return _json(status, {"errors": [{"code": code, "message": message, "detail": {}}]})
+
+
+def _json(status: int, value: object) -> Answer:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    return Answer(status=status, headers=headers, body=_dump(value))
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _created(location: str, digest: str) -> Answer:
+    return Answer(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
+
+
+def _referrer(stored: StoredManifest, digest: str, subject: str) -> dict[str, object] | None:
+    try:
+        content = json.loads(stored.raw)
+    except ValueError:
+        return None
+    if (content.get("subject") or {}).get("digest") != subject:
+        return None
+    entry = {
+        "mediaType": stored.media_type,
+        "digest": digest,
+        "size": len(stored.raw),
+        "artifactType": content.get("artifactType")
+        or (content.get("config") or {}).get("mediaType"),
+    }
+    if content.get("annotations"):
+        entry["annotations"] = content["annotations"]
+    return entry
