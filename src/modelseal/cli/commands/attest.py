@@ -44,7 +44,7 @@ def sign(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Sign the manifest that REF points at, as `cosign verify` expects it.
+    """Sign the manifest that REF points at, as `cosign verify` expects it.
 
     \b
     Example:
@@ -96,7 +96,7 @@ def attest(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Attach a signed statement about the manifest that REF points at.
+    """Attach a signed statement about the manifest that REF points at.
 
     \b
     Example:

@@ -19,7 +19,7 @@ def inspect(
     ca_file: CaFile = None,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Show the files and the claimed statements of a model. Nothing is verified here.
+    """Show the files and the claimed statements of a model. Nothing is verified here.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def list_tags(
     ca_file: CaFile = None,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""List the tags of a repository (REF without a tag) or of an OCI layout.
+    """List the tags of a repository (REF without a tag) or of an OCI layout.
 
     \b
     Example:

@@ -32,7 +32,7 @@ def generate(
     ] = Path("modelseal.key"),
     json_output: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    r"""Make an ECDSA P-256 key pair; the private key is encrypted by a passphrase.
+    """Make an ECDSA P-256 key pair; the private key is encrypted by a passphrase.
 
     The passphrase comes from MODELSEAL_KEY_PASSPHRASE, or is asked for. An existing file is
     never overwritten. `cosign verify --key FILE.pub` takes the public key.

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(directory: DirectoryArgument, output: Output = OutputFormat.TEXT) -> None:
-    r"""Write a modelseal.yaml from what DIR holds; never over one that is there.
+    """Write a modelseal.yaml from what DIR holds; never over one that is there.
 
     Looks into a Hugging Face model card, safetensors and ONNX headers, config.json and MLmodel.
 
@@ -70,7 +70,7 @@ def build(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Make the ModelPack artifact of DIR in a local store, and print its digest.
+    """Make the ModelPack artifact of DIR in a local store, and print its digest.
 
     The same files give the same digest, on every machine.
 
@@ -126,7 +126,7 @@ def push(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Build DIR and push it to REF, without a signature.
+    """Build DIR and push it to REF, without a signature.
 
     \b
     Example:
@@ -169,7 +169,7 @@ def publish(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Build, push, sign, attest, verify what REF now holds, and tag it last.
+    """Build, push, sign, attest, verify what REF now holds, and tag it last.
 
     Signs keylessly unless --key is given, and attests SLSA provenance with the materials that
     modelseal.yaml names. One login and one certificate for all statements.

@@ -47,15 +47,15 @@ def verify(
     ca_file: CaFile = None,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    r"""Verify that the model REF points at is signed by whom it has to be.
+    """Verify that the model REF points at is signed by whom it has to be.
 
     Say whom you believe: an identity and its issuer, a public key, or a policy. Exit 0 when it
     holds, 10 when the policy denies, 11 when it is not verified, 20 when it cannot be told.
 
     \b
     Example:
-      modelseal verify ghcr.io/acme/fraud:1.4.0 \
-        --certificate-identity trainer@acme.example \
+      modelseal verify ghcr.io/acme/fraud:1.4.0 \\
+        --certificate-identity trainer@acme.example \\
         --certificate-oidc-issuer https://accounts.google.com
       modelseal verify oci:./store:1.4.0 --key modelseal.key.pub
       modelseal verify ghcr.io/acme/fraud:1.4.0 --policy production.yaml
