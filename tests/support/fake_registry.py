@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -152,6 +153,7 @@ class FakeRegistry:
         token_life: int = 300,
         may_push: bool = True,
         faults: list[Fault] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Describe the registry; it starts when it is entered.
 
@@ -166,6 +168,7 @@ class FakeRegistry:
             token_life: seconds, as the token service says.
             may_push: whether the token service gives tokens that may write.
             faults: what goes wrong from the start.
+            tls: speak HTTPS with this certificate.
         """
         self.referrers_api = referrers_api
         self.oci_subject = referrers_api if oci_subject is None else oci_subject
@@ -184,12 +187,17 @@ class FakeRegistry:
         self.uploads: dict[str, bytes] = {}
         self.requests: list[Recorded] = []
         self.tokens: dict[str, str] = {}
+        self._tls = tls
         self._lock = threading.RLock()
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
@@ -212,7 +220,7 @@ class FakeRegistry:
     @property
     def url(self) -> str:
         """Where it speaks HTTP, without a path."""
-        return f"http://{self.host}"
+        return f"{'http' if self._tls is None else 'https'}://{self.host}"
 
     def asked(self, method: str = "", path: str = "") -> list[Recorded]:
         """Return the requests with this method, and `path` (a regular expression) in theirs."""

@@ -36,6 +36,9 @@ _MAX_LIFE = 3600
 _MARGIN = 10.0
 """Seconds before its end when a token is not used any more."""
 
+_SECRET = 4
+"""Shorter passwords stand in any text."""
+
 _TOKEN = re.compile(r"[!-~]+")
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME = re.compile(rf"[\s,]*({_WORD})(?:[ \t]+(?=[^\s,=])|[\s,]*$|(?=[ \t]*,))")
@@ -180,7 +183,7 @@ class Authenticator:
 
     def redact(self, body: bytes) -> bytes:
         """Return what a registry said without any secret of ours that it repeats."""
-        for secret in self._secrets:
+        for secret in tuple(self._secrets):
             body = body.replace(secret.encode(), b"***")
         return body
 
@@ -189,7 +192,8 @@ class Authenticator:
             self._credentials = self._options.credentials.find(self._name)
             self._looked_up = True
             if (found := self._credentials) is not None:
-                self._secrets.update({found.password, found.identity_token, found.basic} - {""})
+                secrets = {found.password, found.identity_token, found.basic}
+                self._secrets.update(secret for secret in secrets if len(secret) >= _SECRET)
         return self._credentials
 
     def _check_realm(self, parameters: dict[str, str]) -> _Realm:

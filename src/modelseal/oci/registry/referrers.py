@@ -32,22 +32,32 @@ from modelseal.errors import (
 from modelseal.oci.descriptor import INDEX, MANIFEST_TYPES, Descriptor, Digest
 from modelseal.oci.manifest import MAX_DESCRIPTORS, MAX_MANIFEST_BYTES
 from modelseal.oci.referrer import fallback_tag
-from modelseal.oci.registry.answers import Answer, expect
+from modelseal.oci.registry.answers import Answer, expect, quote
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.options import RegistryOptions
-from modelseal.oci.registry.retry import between, pause
+from modelseal.oci.registry.retry import between
 from modelseal.oci.store import MAX_REFERRERS
 
 _MAX_PAGES = 200
 _NO_API = frozenset({400, 404, 405, 406, 501})
-_WRITES = 8
+_READS = 24
+"""How often the fallback index is read while others keep overwriting it; three times if none."""
 _SETTLING = (0.05, 0.2)
 """Seconds after which our entry is looked for a second time; chosen by chance in between."""
 
 # One lock for each of a few groups of subjects, so that the stores of one process (and of any
 # number of repositories) share them without a table that grows.
 _LOCKS = tuple(threading.Lock() for _ in range(32))
+
+
+def lock_of(subject: Digest) -> threading.Lock:
+    """Return the lock to hold while a manifest about `subject` is pushed and recorded.
+
+    The registries that keep the list themselves need it too: olareg 0.1.2 loses one of two
+    manifests about one subject that arrive at once.
+    """
+    return _LOCKS[hash(subject) % len(_LOCKS)]
 
 
 class Referrers:
@@ -57,7 +67,7 @@ class Referrers:
         """Prepare; whether the registry has the API is found out by asking it."""
         self._client = client
         self._options = options
-        self._has_api: bool | None = None
+        self._has_no_api = False
         self._written: dict[Digest, dict[str, dict[str, Any]]] = {}
 
     def find(self, subject: Digest) -> list[Descriptor]:
@@ -80,34 +90,30 @@ class Referrers:
             entry: the manifest, with `artifactType` and annotations.
             answer: to the push; with `OCI-Subject` the registry says that it keeps the list.
 
+        The caller holds the lock of the subject, from before the push on.
+
         Raises:
             ConflictError: others keep overwriting the fallback tag.
         """
         if answer.headers.get("oci-subject", "") == str(subject):
             return
-        if self._has_api is not False:
-            listed = self._from_api(subject, PUSH)
-            if listed is not None and _has(listed, str(entry.digest)):
-                return
-        with _LOCKS[hash(subject) % len(_LOCKS)]:
-            self._merge(subject, entry)
+        listed = self._from_api(subject, PUSH)
+        if listed is not None and _has(listed, str(entry.digest)):
+            return
+        self._merge(subject, entry)
 
     def _from_api(self, subject: Digest, actions: str) -> list[object] | None:
         """Return the raw entries of all pages; None if the registry has no such API."""
-        if self._has_api is False:
+        if self._has_no_api:
             return None
         what = f"the referrers of {subject}"
         entries: list[object] = []
         target: str | Target = f"referrers/{subject}"
-        for _ in range(_MAX_PAGES):
+        for page in range(_MAX_PAGES):
             answer = self._client.call(
                 Request(method="GET", target=target, what=what, actions=actions, headers=_ACCEPT)
             )
-            if self._has_api is None:
-                self._has_api = answer.status not in _NO_API and answer.media_type == INDEX
-            if not self._has_api:
-                if answer.status not in _NO_API:
-                    expect(answer, {200}, what, self._client.registry)
+            if page == 0 and self._is_no_api(answer):
                 return None
             expect(answer, {200}, what, self._client.registry)
             entries += _entries(_index(answer.body, what))
@@ -121,6 +127,16 @@ class Referrers:
             f"{what} go on after {len(entries)} entries; at most {MAX_REFERRERS} are read",
             hint="delete junk referrers, or make the model anew in a clean repository",
         )
+
+    def _is_no_api(self, answer: Answer) -> bool:
+        if answer.status == 200:  # noqa: PLR2004 - HTTP
+            return answer.media_type != INDEX
+        if answer.status not in _NO_API:
+            return False
+        # An error in the registry's own words may be about this repository only; any other page
+        # says that there is no such endpoint, and there will be none for the next question.
+        self._has_no_api = not quote(answer.body)
+        return True
 
     def _read_tag(self, subject: Digest, actions: str) -> dict[str, Any]:
         tag = fallback_tag(subject)
@@ -140,19 +156,17 @@ class Referrers:
         ours = self._written.setdefault(subject, {})
         ours[str(entry.digest)] = entry.to_json()
         settled = False
-        for number in range(1, _WRITES + 1):
+        for number in range(_READS):
             index = self._read_tag(subject, PUSH)
             missing = [item for item in ours.values() if not _has(_entries(index), item["digest"])]
-            if not missing and settled:
-                return
             if missing:
                 self._write_tag(subject, index, missing)
-                if not _has(_entries(self._read_tag(subject, PUSH)), str(entry.digest)):
-                    settled = False
-                    self._options.retry.sleep(pause(self._options.retry, number))
-                    continue
-            self._options.retry.sleep(between(*_SETTLING))
-            settled = True
+                settled = False
+            elif settled or number == 0:
+                return
+            else:
+                self._options.retry.sleep(between(*_SETTLING))
+                settled = True
         raise ConflictError(
             f"others keep overwriting the list of referrers of {subject}",
             hint="attach again when fewer write at once; the statement itself is stored",

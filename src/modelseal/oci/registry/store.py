@@ -30,7 +30,7 @@ from modelseal.oci.registry.answers import Answer, expect, refusal
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.options import RegistryOptions
-from modelseal.oci.registry.referrers import Referrers, next_page
+from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
 from modelseal.oci.registry.upload import upload_blob
 
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_TYPES))}
@@ -110,7 +110,13 @@ class RegistryStore:
         known_absent = expected.digest in self._absent
         self._absent.discard(expected.digest)
         if known_absent or not self.exists(expected):
-            upload_blob(self._client, self._options, expected, content)
+            upload_blob(
+                self._client,
+                self._options,
+                expected,
+                content,
+                is_there=lambda: self.exists(expected),
+            )
         self._absent.discard(expected.digest)
 
     def exists(self, target: Descriptor) -> bool:
@@ -195,10 +201,13 @@ class RegistryStore:
         with verifying(content.open(), expected) as stream:
             raw = stream.read()
         referrer = referrer_of(raw, expected)
-        answer = self._put_manifest(expected, raw, str(expected.digest))
+        if referrer is None:
+            self._put_manifest(expected, raw, str(expected.digest))
+        else:
+            with lock_of(referrer[0]):
+                answer = self._put_manifest(expected, raw, str(expected.digest))
+                self._referrers.record(*referrer, answer)
         self._pushed.put(_bare(expected), raw)
-        if referrer is not None:
-            self._referrers.record(*referrer, answer)
 
     def _put_manifest(self, manifest: Descriptor, raw: bytes, name: str) -> Answer:
         what = f"the manifest {name} of {self}"

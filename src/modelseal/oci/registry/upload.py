@@ -8,7 +8,8 @@ nothing else for large ones.
 """
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -32,16 +33,34 @@ _SESSION_LOST = frozenset({404, 410, 416})
 
 
 def upload_blob(
-    client: Client, options: RegistryOptions, expected: Descriptor, content: Content
+    client: Client,
+    options: RegistryOptions,
+    expected: Descriptor,
+    content: Content,
+    *,
+    is_there: Callable[[], bool],
 ) -> None:
     """Upload content that is what `expected` says; each attempt opens it anew.
+
+    Args:
+        client: speaks to the registry.
+        options: when to try again, and how long to wait.
+        expected: what the content has to be.
+        content: opened once an attempt.
+        is_there: asks the registry; an answer may be lost after the blob was stored.
 
     Raises:
         ContentMismatchError: it is not; the last bytes were not sent, so nothing is kept.
         NotFoundError: there is no such repository.
         UnavailableError, AccessDeniedError, StorageError.
     """
-    retrying(options.retry, lambda: _attempt(client, options, expected, content))
+    attempts = itertools.count()
+
+    def attempt() -> None:
+        if next(attempts) == 0 or not is_there():
+            _attempt(client, options, expected, content)
+
+    retrying(options.retry, attempt)
 
 
 def _attempt(
