@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import jsonschema  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 from tests.support.model_factory import make_model, project_text
 
-from modelseal.errors import UsageError
+from modelseal.errors import InvalidProjectError, UsageError
 from modelseal.modelpack.build import ModelPackage, build
 from modelseal.modelpack.config import source_date
-from modelseal.modelpack.inventory import scan
+from modelseal.modelpack.inventory import Inventory, scan
 from modelseal.modelpack.project import load_project
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.memory import MemoryStore
@@ -230,6 +231,15 @@ def test_a_file_that_is_named_and_left_out_is_an_input_all_the_same(tmp_path: Pa
     assert "params.yaml" not in before.inputs["files"]
     (tmp_path / "params.yaml").write_text("learning_rate: '0.02'\n")
     assert package(tmp_path).inputs_digest != before.inputs_digest
+
+
+def test_a_manifest_that_no_registry_takes_is_not_made(tmp_path: Path) -> None:
+    directory = make_model(tmp_path)
+    project = load_project(directory)
+    (file, *_), digest = scan(directory, project).files, Digest.of(b"")
+    many = tuple(replace(file, path=f"{n:0200}.bin", digest=digest) for n in range(9_000))
+    with pytest.raises(InvalidProjectError, match="too many files for one manifest"):
+        build(directory, project, Inventory(many, ()))
 
 
 def test_the_content_goes_into_a_store_in_its_order(tmp_path: Path) -> None:

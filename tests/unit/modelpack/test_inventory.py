@@ -13,7 +13,7 @@ from tests.support.model_factory import make_model
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack._patterns import Rules
 from modelseal.modelpack._plain_files import hash_plain
-from modelseal.modelpack.inventory import Inventory, scan
+from modelseal.modelpack.inventory import MAX_FILES, Inventory, scan
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.project import FileRule, load_project
 from modelseal.oci.descriptor import Digest
@@ -243,6 +243,14 @@ def test_too_deep_a_directory_is_refused(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     with pytest.raises(InvalidProjectError, match="nested deeper than 32"):
         inventory(tmp_path)
+
+
+def test_more_files_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
+    directory = make_model(tmp_path)
+    for place in range(MAX_FILES):
+        (directory / f"{place}.txt").touch()
+    with pytest.raises(InvalidProjectError, match="more than 10000 files to pack"):
+        inventory(directory)
 
 
 def test_a_directory_with_only_the_project_file_has_nothing_to_pack(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ from modelseal.oci.memory import MemoryStore
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+on_linux = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
+
 WEIGHT = media_types.raw_layer(LayerKind.WEIGHT)
 
 
@@ -478,6 +480,7 @@ def test_a_disk_that_stops_taking_bytes_is_named_and_left_clean(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@on_linux
 def test_a_directory_that_cannot_be_made_is_named() -> None:
     store, manifest = two_files()
     with pytest.raises(StorageError, match=r"/proc/modelseal"):
@@ -488,6 +491,7 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@on_linux
 def test_no_file_stays_open(tmp_path: Path) -> None:
     store, manifest = two_files()
     before = open_files()
