@@ -114,7 +114,9 @@ def _parse(text: str, name: str) -> "IdentityToken":
     try:
         return IdentityToken(text, AUDIENCE)
     except IdentityError as error:
-        reason = _REASONS.get(type(error.__cause__).__name__, "it is not an identity token")
+        # Without a cause it is sigstore's own text, which quotes nothing.
+        other = str(error) if error.__cause__ is None else "it is not an identity token"
+        reason = _REASONS.get(type(error.__cause__).__name__, other)
         raise SigningError(
             f"the identity token of {name} cannot be used: {reason}",
             hint=f"get a new one, for the audience {AUDIENCE}",

@@ -1,0 +1,149 @@
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.oidc_issuer import OidcIssuer
+
+from modelseal.errors import SigningError, UnavailableError
+from modelseal.trust.oidc import TOKEN_FILE_VARIABLE, IdentityTokens
+
+PLATFORMS = ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE", "GOOGLE_SERVICE_ACCOUNT_NAME")
+
+
+@pytest.fixture(autouse=True)
+def no_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test find the credentials of the machine that it runs on."""
+    for name in PLATFORMS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[OidcIssuer]:
+    with OidcIssuer() as running:
+        yield running
+
+
+def never_asked() -> str:
+    raise AssertionError("the issuer was not to be asked for")
+
+
+def unsigned(**claims: Any) -> str:  # noqa: ANN401 - any JSON
+    usual = {"iss": "https://i.example", "aud": "sigstore", "sub": "x", "iat": int(time.time())}
+    value = usual | {"exp": int(time.time()) + 60} | claims
+    parts = [{"alg": "RS256"}, {key: item for key, item in value.items() if item is not None}]
+    texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts]
+    return ".".join([*texts, "c2lnbmF0dXJl"]).replace("=", "")
+
+
+def found(tokens: IdentityTokens) -> str:
+    return tokens.find(never_asked).identity
+
+
+def test_a_token_may_be_given_itself_or_as_a_file(issuer: OidcIssuer, tmp_path: Path) -> None:
+    token = issuer.token("a@acme.example")
+    path = tmp_path / "token"
+    path.write_text(f"{token}\n")
+    for explicit in (token, f" {token}\n", str(path)):
+        assert found(IdentityTokens(explicit=explicit)) == "a@acme.example"
+
+
+def test_explicit_beats_the_file_beats_the_variables(issuer: OidcIssuer, tmp_path: Path) -> None:
+    projected = tmp_path / "token"
+    projected.write_text(issuer.token("file@acme.example"))
+    environ = {
+        "SIGSTORE_ID_TOKEN": issuer.token("last@acme.example"),
+        "MODELSEAL_IDENTITY_TOKEN": issuer.token("own@acme.example"),
+        TOKEN_FILE_VARIABLE: str(projected),
+    }
+    explicit = issuer.token("explicit@acme.example")
+    assert found(IdentityTokens(explicit=explicit, environ=environ)) == "explicit@acme.example"
+    for expected in ("file", "own", "last"):
+        assert found(IdentityTokens(environ=environ)) == f"{expected}@acme.example"
+        environ.popitem()
+
+
+def test_named_tokens_beat_the_platforms(
+    issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITLAB_CI", "true")
+    monkeypatch.setenv("SIGSTORE_ID_TOKEN", issuer.token("gitlab@acme.example"))
+    assert found(IdentityTokens()) == "gitlab@acme.example"
+    explicit = issuer.token("explicit@acme.example")
+    assert found(IdentityTokens(explicit=explicit)) == "explicit@acme.example"
+
+
+def test_a_platform_beats_the_browser(issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLAB_CI", "true")
+    monkeypatch.setenv("SIGSTORE_ID_TOKEN", issuer.token("gitlab@acme.example"))
+    assert found(IdentityTokens(interactive=True)) == "gitlab@acme.example"
+
+
+def test_a_platform_without_the_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SigningError) as caught:
+        IdentityTokens(interactive=True).find(never_asked)
+    assert caught.value.reason == "no-identity-token"
+    assert "id-token: write" in caught.value.hint
+
+
+def test_without_any_token_all_the_places_are_named() -> None:
+    with pytest.raises(SigningError) as caught:
+        IdentityTokens().find(never_asked)
+    assert caught.value.reason == "no-identity-token"
+    for place in ("--identity-token", "SIGSTORE_ID_TOKEN", TOKEN_FILE_VARIABLE, "GitHub"):
+        assert place in str(caught.value)
+    assert "--key" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"exp": 1}, "it has expired"),
+        ({"aud": "somebody else"}, "its audience is not sigstore"),
+        ({"nbf": int(time.time()) + 3600}, "not within its validity period"),
+        ({"iat": int(time.time()) + 3600}, "it is not valid yet"),
+        ({"sub": None}, "a claim is missing"),
+        ({"iss": None}, "a claim is missing"),
+    ],
+)
+def test_a_token_that_cannot_be_used_says_why(claims: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SigningError, match=reason) as caught:
+        IdentityTokens(explicit=unsigned(**claims)).find(never_asked)
+    assert caught.value.reason == "bad-identity-token"
+
+
+def test_a_bad_explicit_token_does_not_fall_back(issuer: OidcIssuer) -> None:
+    environ = {"SIGSTORE_ID_TOKEN": issuer.token()}
+    with pytest.raises(SigningError, match="--identity-token"):
+        IdentityTokens(explicit="no such file", environ=environ).find(never_asked)
+
+
+def test_a_broken_token_is_never_shown(tmp_path: Path) -> None:
+    secret = "eyJhbGciOi" + "S3cr3t" * 10
+    path = tmp_path / "token"
+    path.write_text(f"{secret} and more")
+    large = tmp_path / "large"
+    large.write_text("a.b." + "c" * 100_000)
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    for explicit in (secret, f"{secret}.x", f"{secret}.y.z", str(path), str(large), str(binary)):
+        with pytest.raises(SigningError) as caught:
+            IdentityTokens(explicit=explicit).find(never_asked)
+        shown = f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
+        assert "S3cr3t" not in shown
+    assert "S3cr3t" not in repr(
+        IdentityTokens(explicit=secret, environ={"SIGSTORE_ID_TOKEN": secret})
+    )
+
+
+def test_an_issuer_that_is_not_there_is_unavailable() -> None:
+    with OidcIssuer() as issuer:
+        url = issuer.url
+    with pytest.raises(UnavailableError, match="signing in at"):
+        IdentityTokens(interactive=True).find(lambda: url)
