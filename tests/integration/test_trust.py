@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from tests.support.cli import Command
 from tests.support.intoto import OTHER_SUBJECT, PREDICATE_TYPE, SUBJECT, statement
 from tests.support.oidc_issuer import DEFAULT_EMAIL
 from tests.support.sigstore import PrivateSigstore, SigningPart
+from tests.support.silent_server import silent_server
 
-from modelseal.errors import Error, SigningError, UsageError, VerificationError
+from modelseal.errors import Error, SigningError, UnavailableError, UsageError, VerificationError
 from modelseal.trust.identity import Identity
 from modelseal.trust.keys import generate_key, load_private_key, load_public_key, write_key_pair
 from modelseal.trust.oidc import IdentityTokens
@@ -197,6 +199,32 @@ def test_a_token_that_fulcio_does_not_take_is_not_shown(private_sigstore: Privat
     with pytest.raises(SigningError, match=r"Fulcio\) answered 400") as caught:
         signer_of(private_sigstore, forged).sign(PAYLOADS[:1])
     assert claims not in f"{caught.value!r}{caught.value.hint}"
+
+
+def test_no_token_stands_in_any_log(
+    private_sigstore: PrivateSigstore, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = private_sigstore.token()
+    with caplog.at_level(logging.DEBUG):
+        signer_of(private_sigstore, token).sign(PAYLOADS[:1])
+    assert "integrated" in caplog.text  # sigstore did tell what it does
+    assert token.split(".")[1] not in caplog.text
+
+
+def test_a_timestamp_authority_that_is_down_is_told(
+    private_sigstore: PrivateSigstore, tmp_path: Path
+) -> None:
+    # sigstore only warns, and would hand out a bundle that is void in ten minutes.
+    with silent_server() as nobody:
+        config = private_sigstore.signing_config.read_text()
+    down = tmp_path / "signing_config.json"
+    down.write_text(config.replace(private_sigstore.tsa_url, f"{nobody}/api/v1/timestamp"))
+    signer = SigstoreSigner(
+        load_trust_config(private_sigstore.trusted_root, down),
+        IdentityTokens(explicit=private_sigstore.token()),
+    )
+    with pytest.raises(UnavailableError, match="a proof for the signature is missing"):
+        signer.sign(PAYLOADS[:1])
 
 
 def test_cosign_verifies_our_statements(

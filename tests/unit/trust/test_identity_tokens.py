@@ -76,6 +76,14 @@ def test_named_tokens_beat_the_platforms(
     assert found(IdentityTokens(explicit=explicit)) == "explicit@acme.example"
 
 
+def test_the_credential_of_a_github_job_is_found(
+    issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in issuer.github_environment("job@acme.example").items():
+        monkeypatch.setenv(name, value)
+    assert found(IdentityTokens()) == "job@acme.example"
+
+
 def test_a_platform_beats_the_browser(issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITLAB_CI", "true")
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", issuer.token("gitlab@acme.example"))

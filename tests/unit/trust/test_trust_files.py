@@ -1,5 +1,6 @@
 import functools
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from tests.support.intoto import SUBJECT, statement
 from tests.support.virtual_sigstore import ISSUER, VirtualSigstore
 from tests.support.virtual_sigstore import SUBJECT as TRAINER
 
-from modelseal.errors import UsageError
+from modelseal.errors import StorageError, UnavailableError, UsageError
 from modelseal.trust.identity import Identity
 from modelseal.trust.trusted_root import (
     MAX_TRUST_FILE_BYTES,
@@ -178,3 +179,39 @@ def test_loopback_needs_no_tls(tmp_path: Path) -> None:
     for host in ("127.0.0.1:5555", "localhost:5555", "[::1]:5555"):
         signing = SIGNING | {"caUrls": [SERVICE | {"url": f"http://{host}"}]}
         assert load_signing(tmp_path, signing).signing_config.get_fulcio().url == f"http://{host}"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def block_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blocked(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", blocked)
+    monkeypatch.setattr(socket, "getaddrinfo", blocked)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_public_instance_is_known_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_sockets(monkeypatch)
+    assert load_trusted_root(None, offline=True).get_fulcio_certs()
+
+
+@pytest.mark.usefixtures("home")
+def test_without_network_the_next_step_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_sockets(monkeypatch)
+    with pytest.raises(UnavailableError, match="cannot be brought up to date") as caught:
+        load_trusted_root(None)
+    assert "--offline" in caught.value.hint
+
+
+def test_a_home_that_cannot_be_written_is_told(home: Path) -> None:
+    home.write_bytes(b"a file")
+    with pytest.raises(StorageError, match="cannot be used"):
+        load_trusted_root(None, offline=True)
