@@ -12,7 +12,7 @@ from modelseal.oci.store import ReadableStore
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.trust.verifier import Verifier, read_unsafe
 
-_ANOTHER_KIND = frozenset({"key-signed-bundle", "certificate-bundle"})
+ANOTHER_KIND = frozenset({"key-signed-bundle", "certificate-bundle"})
 """Reasons that only say: this verifier is for the other kind of bundle."""
 
 
@@ -65,7 +65,7 @@ def _judge(
         except VerificationError as error:
             errors.append(error)
     # The verifier that is made for this kind of bundle says the most.
-    told = next((error for error in errors if error.reason not in _ANOTHER_KIND), errors[0])
+    told = next((error for error in errors if error.reason not in ANOTHER_KIND), errors[0])
     return Rejection(
         referrer=found.referrer,
         reason=told.reason,

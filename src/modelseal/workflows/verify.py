@@ -16,7 +16,7 @@ from modelseal.policy.decision import Decision
 from modelseal.policy.evaluate import evaluate
 from modelseal.policy.evidence import Evidence
 from modelseal.trust.identity import VerifiedStatement
-from modelseal.workflows.gather import Gathered, Rejection, gather
+from modelseal.workflows.gather import ANOTHER_KIND, Gathered, Rejection, gather
 from modelseal.workflows.services import Clock
 from modelseal.workflows.trust import Trust
 
@@ -132,8 +132,13 @@ def _not_verified(
 
 
 def _relevant(rejections: tuple[Rejection, ...], asked_type: str) -> tuple[Rejection, ...]:
-    """Return the rejections that keep the asked statement from counting."""
-    return tuple(r for r in rejections if r.claimed_type in {asked_type, ""})
+    """Return the rejections that say why the asked statement does not count.
+
+    That a bundle is of the other kind (a key where an identity was asked for) says something
+    only when there is no better reason.
+    """
+    of_type = tuple(r for r in rejections if r.claimed_type in {asked_type, ""})
+    return tuple(r for r in of_type if r.reason not in ANOTHER_KIND) or of_type
 
 
 def _times(message: str, count: int) -> str:
