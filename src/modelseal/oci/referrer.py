@@ -42,5 +42,8 @@ def referrer_of(raw: bytes, descriptor: Descriptor) -> tuple[Digest, Descriptor]
 
 
 def fallback_tag(subject: Digest) -> str:
-    """Return the tag that lists the referrers where a registry has no referrers API."""
-    return f"{subject.algorithm}-{subject.encoded}"
+    """Return the tag that lists the referrers where a registry has no referrers API.
+
+    A tag has at most 128 characters, so a longer digest is cut ("Referrers Tag Schema").
+    """
+    return f"{subject.algorithm}-{subject.encoded[:64]}"

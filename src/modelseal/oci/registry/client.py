@@ -159,7 +159,11 @@ class Client:
         if response.status != HTTPStatus.UNAUTHORIZED:
             return response
         challenge = response.headers.get("www-authenticate", "")
-        better = self._auth.challenged(challenge, scope, sent)
+        try:
+            better = self._auth.challenged(challenge, scope, sent)
+        except BaseException:
+            response.close()
+            raise
         if better is None:
             return response
         _drain(response)
@@ -275,8 +279,8 @@ def _read_at_most(response: urllib3.BaseHTTPResponse, limit: int, origin: Origin
             chunks.append(chunk)
             left -= len(chunk)
     except (exceptions.HTTPError, OSError) as error:
-        broken = failure(error, origin)
-        raise broken from error
+        response.close()
+        raise failure(error, origin) from error
     if not left:
         response.close()
     return b"".join(chunks)

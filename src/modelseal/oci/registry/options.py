@@ -52,6 +52,6 @@ class RegistryOptions:
     token_hosts: frozenset[str] = frozenset()
     user_agent: str = f"modelseal/{__version__}"
     connect_timeout: float = 10.0
-    read_timeout: float = 60.0
+    read_timeout: float = 30.0
     commit_timeout: float = 900.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)

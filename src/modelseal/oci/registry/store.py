@@ -39,7 +39,7 @@ _MAX_TAGS = 100_000
 _MAX_TAG_PAGES = 1_000
 _PAGE = 1_000
 _CACHED_MANIFESTS = 64
-_FALLBACK_TAG = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128}")
+_FALLBACK_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
 
 
 class RegistryStore:

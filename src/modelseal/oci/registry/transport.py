@@ -159,12 +159,12 @@ def failure(error: Exception, origin: Origin) -> Exception:
             hint="give the registry's CA certificates with --ca-file; a registry without TLS has "
             "to be named: --plain-http " + origin.netloc,
         )
-    if isinstance(error, exceptions.ReadTimeoutError | exceptions.ConnectTimeoutError):
-        return TransientError(_broken(origin, "it took too long"))
-    if isinstance(error, exceptions.NewConnectionError):
+    if isinstance(error, exceptions.NewConnectionError):  # a ConnectTimeoutError by its class
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         reason = getattr(cause, "strerror", None) or "no connection"
         return TransientError(_broken(origin, reason.lower()))
+    if isinstance(error, exceptions.ReadTimeoutError | exceptions.ConnectTimeoutError):
+        return TransientError(_broken(origin, "it took too long"))
     return TransientError(_broken(origin, "the connection broke off"))
 
 
