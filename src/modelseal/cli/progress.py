@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self, assert_never
+from typing import assert_never
 
 import typer
 
 from modelseal.cli.render.text import printable, size
-from modelseal.oci.descriptor import Digest
+from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import BytesMoved, TransferFinished, TransferStarted, discard
 from modelseal.workflows.events import Event, EventSink, StepFinished, StepStarted
 
@@ -25,8 +25,11 @@ def progress(*, quiet: bool) -> Iterator[EventSink]:
     if quiet:
         yield discard
     elif sys.stderr.isatty():
-        with _Bars() as bars:
+        bars = _Bars()
+        try:
             yield bars
+        finally:
+            bars.stop()
     else:
         yield _Lines()
 
@@ -65,7 +68,11 @@ class _Lines:
 
 
 class _Bars:
-    """A bar a file while it moves, a line a step. rich is imported here, and only here."""
+    """A bar a file while it moves, a line a step. rich is imported here, and only here.
+
+    Bars are drawn only while something moves: a step may ask for a passphrase or open a browser,
+    and must not be drawn over.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -87,37 +94,46 @@ class _Bars:
             transient=True,
         )
         self._bars: dict[Digest, TaskID] = {}
+        self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def stop(self) -> None:
+        """Take away all bars."""
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         match event:
             case StepStarted(step, detail):
-                # A step may ask for a passphrase or open a browser: bars must not draw over it.
                 self._line(f"{step} {printable(detail)} …")
             case StepFinished(step, detail):
                 self._line(f"{step}: {printable(detail)}")
             case TransferStarted(descriptor):
-                self._bars[descriptor.digest] = self._progress.add_task(
-                    printable(descriptor.name), total=descriptor.size
-                )
+                self._start(descriptor)
             case BytesMoved(descriptor, count):
                 bar = self._bars.get(descriptor.digest)
                 if bar is not None:
                     self._progress.advance(bar, count)
             case TransferFinished(descriptor, skipped):
-                bar = self._bars.pop(descriptor.digest, None)
-                if bar is not None:
-                    self._progress.remove_task(bar)
-                how = "there already" if skipped else "done"
-                self._line(f"  {printable(descriptor.name)} ({size(descriptor.size)}): {how}")
+                self._finish(descriptor, "there already" if skipped else "done")
             case _:
                 assert_never(event)
+
+    def _start(self, descriptor: Descriptor) -> None:
+        if not self._bars:
+            self._progress.start()
+        name = printable(descriptor.name)
+        self._bars[descriptor.digest] = self._progress.add_task(name, total=descriptor.size)
+
+    def _finish(self, descriptor: Descriptor, how: str) -> None:
+        self._line(f"  {printable(descriptor.name)} ({size(descriptor.size)}): {how}")
+        bar = self._bars.pop(descriptor.digest, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        if not self._bars:
+            self._progress.stop()
 
     def _line(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

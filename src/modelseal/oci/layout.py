@@ -33,6 +33,7 @@ from modelseal.oci.store import MAX_REFERRERS
 REF_NAME = "org.opencontainers.image.ref.name"
 _LAYOUT_VERSION = "1.0.0"
 _MAX_INDEX_BYTES = 64 << 20
+_MAKE_ONE = "`modelseal build DIR --store oci:PATH:tag` makes one"
 _UNFINISHED = ".ingest-"
 """How files begin that somebody is still writing: another thread may make the same layout."""
 
@@ -86,7 +87,9 @@ class LayoutStore:
         raise NotFoundError(f"there is no {what}", hint=self._hint())
 
     def tags(self) -> Iterator[str]:
-        """Yield all tags."""
+        """Yield all tags. Raises `NotFoundError` when there is no layout."""
+        if not (self._path / "index.json").is_file():
+            raise NotFoundError(f"{self._path} is no OCI layout", hint=_MAKE_ONE)
         names = {entry.annotations.get(REF_NAME, "") for entry in self._entries()}
         yield from sorted(names - {""})
 
@@ -129,7 +132,7 @@ class LayoutStore:
 
     def _hint(self) -> str:
         if not (self._path / "index.json").is_file():
-            return f"{self._path} is no OCI layout"
+            return f"{self._path} is no OCI layout; {_MAKE_ONE}"
         known = list(self.tags())[:10]
         return f"tags here: {', '.join(known)}" if known else "no tag is here"
 

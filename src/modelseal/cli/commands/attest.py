@@ -143,9 +143,10 @@ def _attest(
 
     json_wanted = answering(output)
     target = parse_reference(reference)
+    signer = open_signer(chosen)
     with progress(quiet=quiet) as on_event:
         services = Services(store=open_store(target.location, chosen), on_event=on_event)
-        subject, attached = workflow.attest(name_of(target), claims, open_signer(chosen), services)
+        subject, attached = workflow.attest(name_of(target), claims, signer, services)
     if json_wanted:
         answer_json(
             {

@@ -200,11 +200,12 @@ def publish(
     )
     target = parse_reference(reference)
     tag = tag_of(target)
+    signer = open_signer(chosen)  # before anything is hashed or sent: it may ask, or refuse
     with progress(quiet=quiet) as on_event:
         done = workflow.publish(
             directory,
             tag,
-            signer=open_signer(chosen),
+            signer=signer,
             services=Services(store=open_store(target.location, chosen), on_event=on_event),
             environment=os.environ,
         )
