@@ -85,7 +85,7 @@ def release(
         run("key", "generate", "--output", home / name, env=ENV).check()
     model = make_model(home / "model")
     run("publish", model, f"{repository}:1.4.0", "--key", home / "key", env=ENV).check()
-    signing = [
+    signing: list[str | Path] = [
         *("--trusted-root", private_sigstore.trusted_root),
         *("--signing-config", private_sigstore.signing_config),
         *("--identity-token", private_sigstore.token_file(TRAINER)),
