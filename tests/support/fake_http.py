@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP on loopback whose answers can be spoilt: the lower half of `fake_registry`."""
+
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body_size: int
+
+    @property
+    def authorization(self) -> str:
+        """What was sent as `Authorization`, or nothing."""
+        return self.headers.get("authorization", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What is about to be sent; a hook or a fault may change it."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    drop: bool = False
+    """Close the connection instead."""
+    cut_after: int | None = None
+    """Close the connection after so many bytes of the body."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong: for which requests, how often, and how.
+
+    Attributes:
+        method: one method, or empty for all.
+        path: a regular expression that is looked for in path and query.
+        times: how often; then all is well.
+        skip: so many matching requests are served well first.
+        status: answer with this instead of serving the request; 0 to serve it.
+        headers: added to the answer, in place of its own; `None` takes a header out.
+        body: the body in place of the answer's own.
+        drop: close the connection without an answer; the request has been served before.
+        cut_after: close the connection after so many bytes of the body.
+        corrupt: change one byte of the body.
+        delay: wait so many seconds before the answer.
+    """
+
+    method: str = ""
+    path: str = ""
+    times: int = 1_000_000
+    skip: int = 0
+    status: int = 0
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    body: bytes | None = None
+    drop: bool = False
+    cut_after: int | None = None
+    corrupt: bool = False
+    delay: float = 0.0
+
+    def matches(self, request: Recorded) -> bool:
+        """Tell whether it is this request's turn; that counts it."""
+        if self.method not in {"", request.method} or not re.search(self.path, request.path):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if not self.times:
+            return False
+        self.times -= 1
+        return True
+
+    def apply(self, answer: Answer) -> None:
+        """Spoil an answer."""
+        for name, value in self.headers.items():
+            answer.headers.pop(name, None)
+            if value is not None:
+                answer.headers[name] = value
+        if self.body is not None:
+            answer.body = self.body
+        if self.corrupt and answer.body:
+            middle = len(answer.body) // 2
+            changed = bytes([answer.body[middle] ^ 1])
+            answer.body = answer.body[:middle] + changed + answer.body[middle + 1 :]
+        answer.drop = answer.drop or self.drop
+        if self.cut_after is not None:
+            answer.cut_after = self.cut_after
+
+
+class Server(ThreadingHTTPServer):
+    """A thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, served: Callable[[Recorded, bytes], Answer]) -> None:
+        """Listen on a free loopback port; `served` answers a request with a body."""
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.served = served
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads requests whole, and sends answers as spoilt as they are."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+    timeout = 30
+
+    def setup(self) -> None:
+        super().setup()
+        # Headers and body go out in two writes; without this the second waits for 40 ms.
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body(headers)
+        if body is None:
+            self.close_connection = True
+            return
+        request = Recorded(self.command, self.path, headers, len(body))
+        self._send(self.server.served(request, body))
+
+    def _body(self, headers: Mapping[str, str]) -> bytes | None:
+        """Read the body; None if the client went away before its end."""
+        length = int(headers.get("content-length", "0"))
+        body = bytearray()
+        while len(body) < length:
+            chunk = self.rfile.read(min(_CHUNK, length - len(body)))
+            if not chunk:
+                return None
+            body += chunk
+        return bytes(body)
+
+    def _send(self, answer: Answer) -> None:
+        if answer.drop:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        lower = {name.lower() for name in answer.headers}
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if "content-length" not in lower and "transfer-encoding" not in lower:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: answer.cut_after])
+        if answer.cut_after is not None:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing; `requests` has it all."""
