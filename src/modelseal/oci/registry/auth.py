@@ -168,7 +168,7 @@ class Authenticator:
             bearer = offered.get("bearer")
             if bearer is not None and bearer.parameters.get("realm"):
                 held = self._tokens.get(scope)
-                if held is not None and held.header != sent:
+                if held is not None and held.header != sent and held.good_until > self._clock():
                     return held.header  # another thread was here first
                 self._realm = self._check_realm(bearer.parameters)
                 self._basic = None

@@ -18,6 +18,7 @@ writer that holds an old copy for longer than that moment can still drop an entr
 no decision may rest on the absence of a statement.
 """
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -196,6 +197,8 @@ class Referrers:
 
 
 _ACCEPT = {"Accept": INDEX}
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")
+_NEXT = re.compile(r";\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
 
 
 def next_page(answer: Answer, what: str) -> Target | None:
@@ -204,13 +207,11 @@ def next_page(answer: Answer, what: str) -> Target | None:
     Raises:
         UnavailableError: it is at another origin, or is the page itself.
     """
-    link = answer.headers.get("link", "")
-    start, _, rest = link.partition("<")
-    location, closed, parameters = rest.partition(">")
-    relation = parameters.replace(" ", "").lower()
-    if start.strip() or not closed or ";rel=next" not in relation.replace('"', ""):
+    links = _LINK.findall(answer.headers.get("link", ""))
+    following = [location for location, parameters in links if _NEXT.search(parameters)]
+    if not following:
         return None
-    target = answer.target.join(location, f"the next page of {what}")
+    target = answer.target.join(following[0], f"the next page of {what}")
     if target.origin != answer.target.origin or target == answer.target:
         raise UnavailableError(f"the next page of {what} is at {target.url}, which is not followed")
     return target

@@ -38,7 +38,7 @@ _STORED = frozenset({200, 201, 202})
 _MAX_TAGS = 100_000
 _MAX_TAG_PAGES = 1_000
 _PAGE = 1_000
-_CACHED_MANIFESTS = 64
+_CACHED_BYTES = 16 << 20
 _FALLBACK_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
 
 
@@ -265,11 +265,12 @@ class RegistryStore:
 
 
 class _ManifestCache:
-    """The last manifests, by digest; bounded."""
+    """The last manifests, by digest, up to 16 MiB of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Digest, tuple[Descriptor, bytes]] = OrderedDict()
+        self._size = 0
 
     def get(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
         with self._lock:
@@ -277,9 +278,12 @@ class _ManifestCache:
 
     def put(self, descriptor: Descriptor, raw: bytes) -> None:
         with self._lock:
+            if descriptor.digest not in self._kept:
+                self._size += len(raw)
             self._kept[descriptor.digest] = (descriptor, raw)
-            while len(self._kept) > _CACHED_MANIFESTS:
-                self._kept.popitem(last=False)
+            while self._size > _CACHED_BYTES:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._size -= len(dropped)
 
 
 def _check_claim(claim: Digest | None, digest: Digest, what: str) -> None:

@@ -3,7 +3,8 @@
 """One HTTP exchange: pools, TLS, proxies, time-outs. No tokens, no redirects, no retries.
 
 Every connection to a host that a registry named (a *foreign* one) is checked again when it
-stands: a public name that resolves into this network is refused before a byte is sent.
+stands: a public name that resolves into this network is refused before a byte is sent. Behind a
+proxy only the proxy knows the address: there the name is all that is checked.
 """
 
 import socket
@@ -75,7 +76,8 @@ class Transport:
         except exceptions.HTTPError as error:
             raise failure(error, target.origin) from error
         except OSError as error:
-            raise TransientError(_broken(target.origin, str(error.strerror))) from error
+            reason = error.strerror or type(error).__name__
+            raise TransientError(_broken(target.origin, reason.lower())) from error
 
     def reach(self) -> Reach:
         """Return how far away the registry is; a name that does not resolve counts as public."""

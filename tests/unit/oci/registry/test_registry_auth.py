@@ -222,6 +222,14 @@ def test_a_refused_token_is_replaced_once_for_all_threads() -> None:
     assert len(service.sent) == 2
 
 
+def test_a_token_at_its_end_is_not_handed_to_another_thread() -> None:
+    service, clock = TokenService(), Clock()
+    auth = authenticator(service, clock=clock)
+    auth.challenged(BEARER, SCOPE, None)
+    clock.now += 1000
+    assert auth.challenged(BEARER, SCOPE, "Bearer older") == "Bearer t2"
+
+
 def test_an_identity_token_is_exchanged_by_post() -> None:
     service = TokenService()
     auth = authenticator(service, credentials=Credentials(identity_token="refresh-me"))

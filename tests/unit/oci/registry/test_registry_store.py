@@ -29,7 +29,10 @@ from modelseal.oci.content import CHUNK, BytesContent
 from modelseal.oci.descriptor import MANIFEST, OCTET_STREAM, Descriptor, Digest
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.reference import Repository
-from modelseal.oci.registry.store import RegistryStore
+from modelseal.oci.registry.answers import Answer as Reply
+from modelseal.oci.registry.hosts import Origin, Target
+from modelseal.oci.registry.referrers import next_page
+from modelseal.oci.registry.store import RegistryStore, _ManifestCache
 from modelseal.oci.store import fetch_bytes, fetch_manifest, push_bytes
 
 BLOB = Descriptor.of(b"weights", OCTET_STREAM)
@@ -578,3 +581,33 @@ def test_a_manifests_bytes_are_sent_as_they_are() -> None:
         manifest = Manifest.parse(raw)
         store.push(manifest.descriptor, BytesContent(raw))
         assert fake.manifests[NAME, str(manifest.descriptor.digest)].raw == raw
+
+
+def test_the_memory_for_manifests_is_bounded() -> None:
+    cache = _ManifestCache()
+    raws = [bytes([number]) * (4 << 20) for number in range(6)]
+    made = [Descriptor.of(raw, MANIFEST) for raw in raws]
+    for descriptor, raw in zip(made, raws, strict=True):
+        cache.put(descriptor, raw)
+        cache.put(descriptor, raw)
+    kept = [cache.get(descriptor.digest) is not None for descriptor in made]
+    assert kept == [False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("", None),
+        ("</a>", None),
+        ('</a>; rel="prev"', None),
+        ('</a>; rel="previous"', None),
+        ('</a?x=1,2>; rel="next"', "/a?x=1,2"),
+        ("</a>;rel=next", "/a"),
+        ('</a>; REL = "Next"; title="x"', "/a"),
+        ('</a>; rel="first", </b>; rel="next", </c>; rel="last"', "/b"),
+    ],
+)
+def test_the_next_page_is_the_link_that_says_so(link: str, path: str | None) -> None:
+    page = Target(Origin("https", "ghcr.io", 443), "/v2/x/tags/list")
+    found = next_page(Reply(200, {"link": link}, b"", page), "tags")
+    assert (found and found.path) == path
