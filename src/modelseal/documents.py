@@ -86,6 +86,8 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
                 raise yaml.YAMLError("aliases are not taken")
+            if getattr(self.peek_event(), "tag", None) is not None:
+                raise yaml.YAMLError("tags are not taken")  # `!!int ""` crashes PyYAML's reading
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - yaml's own signature
@@ -105,7 +107,9 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
     except RecursionError as error:
         raise LimitExceededError(f"{what} is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidDocumentError(f"{what} is not valid YAML: {error}") from error
+        # PyYAML shows the place on lines of its own; a message of ours is one line.
+        why = " ".join(str(error).split())
+        raise InvalidDocumentError(f"{what} is not valid YAML: {why}") from error
     _check_depth(value, what)
     return value
 

@@ -134,6 +134,34 @@ def test_yaml_that_is_not_plain_is_refused(raw: bytes) -> None:
         parse_yaml(raw, "it")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'a: !!int ""',
+        b"a: !!bool x",
+        b"a: !!timestamp garbage",
+        b"a: !!timestamp 2024-01-01",
+        b"a: !!int 0x" + b"f" * 5000,
+        b"a: !!int 1" + b":59" * 3000,
+        b"!!set {a, b}",
+        b"a: !!binary aGk=",
+        b"a: ! b",
+        b"!!map {!!str a: 1}",
+    ],
+    ids=lambda raw: raw[:20].decode(),
+)
+def test_a_tag_cannot_crash_or_stall_the_reader(raw: bytes) -> None:
+    with pytest.raises(InvalidDocumentError, match="tags are not taken"):
+        parse_yaml(raw, "it")
+
+
+def test_a_message_about_broken_yaml_is_one_line() -> None:
+    # Lines of a document must not pass for lines of ours.
+    with pytest.raises(InvalidDocumentError) as refused:
+        parse_yaml(b"a: 'b\nverified: oci:store:1.4.0\n", "it")
+    assert "\n" not in str(refused.value)
+
+
 def test_an_alias_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
