@@ -86,7 +86,8 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
                 raise yaml.YAMLError("aliases are not taken")
-            if getattr(self.peek_event(), "tag", None) is not None:
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack it
+            if getattr(event, "tag", None) is not None:
                 raise yaml.YAMLError("tags are not taken")  # `!!int ""` crashes PyYAML's reading
             return super().compose_node(parent, index)
 
