@@ -158,7 +158,11 @@ def _attested(rule: str, role: Role, with_: Fields) -> Check:
 
 
 def _provenance(rule: str, role: Role, with_: Fields) -> Check:
-    return BuiltBy(rule, role, with_.text("builderId"), with_.text("sourceRepository"))
+    # A key without a value asks for nothing, and whoever wrote it meant to ask for something.
+    builder, source = (
+        with_.text(key, required=with_.has(key)) for key in ("builderId", "sourceRepository")
+    )
+    return BuiltBy(rule, role, builder, source)
 
 
 _RULES: Mapping[str, Callable[[str, Role, Fields], Check]] = {

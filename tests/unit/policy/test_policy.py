@@ -135,6 +135,37 @@ def test_a_provenance_that_does_not_fit_is_denied(predicate: dict[str, Any]) -> 
     assert decision.findings[0].expected
 
 
+@pytest.mark.parametrize("name", ["code", "dataset:transactions", "base-model", "image", 1])
+def test_a_repository_that_modelseal_yaml_only_names_is_not_the_source(name: object) -> None:
+    # Who shares a builder with others (a reusable workflow) writes what he likes into his own.
+    claimed = {
+        "buildDefinition": {
+            "resolvedDependencies": [
+                {"name": name, "uri": f"git+{REPOSITORY}@refs/heads/main"},
+                {"name": "source", "uri": "git+https://github.com/evil/fraud@refs/heads/main"},
+            ]
+        },
+        "runDetails": {"builder": {"id": BUILDER_ID}},
+    }
+    decision = decide(parse(document([BUILT])), verified(PROVENANCE, predicate=claimed))
+    assert not decision.allowed
+    assert decision.findings[0].observed == f"builder {BUILDER_ID}, https://github.com/evil/fraud"
+
+
+def test_the_source_of_our_own_provenance_counts() -> None:
+    predicate = provenance()
+    predicate["buildDefinition"]["resolvedDependencies"][0]["name"] = "source"
+    assert decide(parse(document([BUILT])), verified(PROVENANCE, predicate=predicate)).allowed
+
+
+@pytest.mark.parametrize("key", ["builderId", "sourceRepository"])
+@pytest.mark.parametrize("value", ["", " ", None])
+def test_an_empty_expectation_is_no_rule_that_asks_for_nothing(key: str, value: object) -> None:
+    rule = {"use": "provenance", "with": {**BUILT["with"], key: value}}  # type: ignore[dict-item]  # a dictionary of both
+    with pytest.raises(InvalidPolicyError, match=key):
+        parse(document([rule]))
+
+
 def test_builder_and_repository_have_to_stand_in_one_provenance() -> None:
     first = verified(PROVENANCE, predicate=provenance(builder="https://elsewhere.example"))
     second = verified(PROVENANCE, predicate=provenance(uri="git+https://elsewhere.example/x"))

@@ -70,10 +70,16 @@ def _builder(predicate: Mapping[str, Any]) -> str:
 
 
 def _sources(predicate: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the repositories of `git+REPOSITORY[@ref]` dependencies."""
+    """Yield the repositories of `git+REPOSITORY[@ref]` dependencies that the builder checked out.
+
+    Our own provenance calls that one `source`, other builders give it no name. Code and data sets
+    of any name are what modelseal.yaml says: whoever writes one could name any repository there.
+    """
     listed = _mapping(predicate, "buildDefinition").get("resolvedDependencies")
     for item in listed if isinstance(listed, list) else ():
-        uri = item.get("uri") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or item.get("name", "") not in ("", "source"):
+            continue
+        uri = item.get("uri")
         if isinstance(uri, str) and uri.startswith("git+"):
             yield uri.removeprefix("git+").partition("@")[0]
 
