@@ -15,6 +15,7 @@ LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 PYTEST_JOBS ?= auto
 PYTEST_ARGS ?=
+BENCH_ARGS  ?=
 
 .PHONY: help
 help: ## Print the targets
@@ -84,8 +85,8 @@ system-packages:
 	fi
 
 .PHONY: bench
-bench: install ## Run the benchmarks (minutes, and some GiB of disk)
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+bench: peers ## Run the benchmarks beside the peers (minutes, and 8 GiB of memory or disk)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: lock
 lock: ## Lock the dependencies anew (needs uv)

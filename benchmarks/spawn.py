@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Run one command and write down what it took: wall time, CPU time, peak memory.
+
+    python -I -S spawn.py REPORT COMMAND [ARGUMENT ...]
+
+A process of its own, and a small one, because Linux counts what stood in memory before `exec`
+towards the peak of what runs after it: started from the benchmark itself, every command would seem
+to need at least as much memory as the benchmark. So nothing but the standard library is imported.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main(report: str, command: list[str]) -> int:
+    """Run `command` in this environment; return its exit code."""
+    began = time.monotonic()
+    child = os.posix_spawn(command[0], command, os.environ)
+    _, status, usage = os.wait4(child, 0)
+    wall = time.monotonic() - began
+    taken = {
+        "wall": wall,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "peak": usage.ru_maxrss << 10,  # of the largest process of the tree; Linux counts in KiB
+    }
+    Path(report).write_text(json.dumps(taken), encoding="utf-8")
+    return os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
