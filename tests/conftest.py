@@ -9,12 +9,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.support import cli, peers, registries
 from tests.support.cli import Command
 from tests.support.registries import Registry, RegistryName
 from tests.support.sigstore import PrivateSigstore
 from tests.support.sigstore import private_sigstore as start_private_sigstore
+
+# A busy machine is no failure, and a failing case is one everywhere: no deadline, no chance.
+hypothesis.settings.register_profile("modelseal", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("modelseal")
 
 
 @pytest.fixture(scope="session")

@@ -128,13 +128,6 @@ def _construct_mapping(loader: Any, node: Any) -> Iterable[dict[Any, Any]]:  # n
     data.update(loader.construct_mapping(node))
 
 
-def dump_yaml(value: object) -> str:
-    """Write YAML for people: block style, keys in the order given."""
-    import yaml
-
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean …?)` for the known word nearest to `word`, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.documents import dump_yaml
 
 from modelseal.documents import (
     MAX_DEPTH,
     Fields,
     canonical_json,
-    dump_yaml,
     parse_json,
     parse_json_object,
     parse_yaml,

@@ -5,14 +5,12 @@
 An option on the command line wins over `MODELSEAL_*`, which wins over this file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelseal.documents import nearest, parse_yaml
 from modelseal.errors import ContentError, StorageError, UsageError
-
-_NOT_SETTABLE = frozenset({"help", "version", "identity-token", "install-completion"})
 
 
 def path_of(environment: Mapping[str, str]) -> Path:
@@ -44,7 +42,7 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
         return {}
     if not isinstance(values, dict):
         raise UsageError(f"{path} has to be a mapping of option names to values")
-    known = _options(group) - _NOT_SETTABLE
+    known = _options(group)
     for name in values:
         if name not in known:
             raise UsageError(
@@ -55,12 +53,7 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
 
 
 def _options(command: Any) -> set[str]:  # noqa: ANN401
-    found = {
-        option.removeprefix("--")
-        for parameter in command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
+    found = {name for _, name in _settable(command)}
     for child in getattr(command, "commands", {}).values():
         found |= _options(child)
     return found
@@ -68,12 +61,19 @@ def _options(command: Any) -> set[str]:  # noqa: ANN401
 
 def _spread(command: Any, values: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     """Return a default map in the form of click: by command, then by parameter name."""
-    spread: dict[str, Any] = {}
-    for parameter in command.params:
-        for option in parameter.opts:
-            name = option.removeprefix("--")
-            if option.startswith("--") and name in values:
-                spread[parameter.name] = values[name]
+    spread = {parameter: values[name] for parameter, name in _settable(command) if name in values}
     for name, child in getattr(command, "commands", {}).items():
         spread[name] = _spread(child, values)
     return spread
+
+
+def _settable(command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+    """Yield parameters and the long names of their options: those with a `MODELSEAL_*`.
+
+    The others are about one call: `pull --output DIR` is not the `output` of the file.
+    """
+    for parameter in command.params:
+        if getattr(parameter, "envvar", None):
+            for option in parameter.opts:
+                if option.startswith("--") and option != "--identity-token":
+                    yield parameter.name, option.removeprefix("--")

@@ -111,12 +111,13 @@ def parse_location(text: str) -> Location:
     Raises:
         InvalidReferenceError.
     """
-    if text.startswith("oci:"):
-        return LayoutDirectory(_layout_path(text.removeprefix("oci:"), text))
-    if "@" in text or _split_tag(text)[1]:
+    layout = text.startswith("oci:")
+    if "@sha" in text or (not layout and "@" in text) or _split_tag(text.removeprefix("oci:"))[1]:
         raise InvalidReferenceError(
             f"{text!r} names content, not a repository", hint="leave out the tag and the digest"
         )
+    if layout:
+        return LayoutDirectory(_layout_path(text.removeprefix("oci:"), text))
     return parse_repository(text)
 
 

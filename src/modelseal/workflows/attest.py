@@ -80,5 +80,5 @@ def attest_manifest(
         services.on_event(StepStarted("attach", claim.predicate_type))
         referrer = attach(services.store, subject, bundle, claim.predicate_type, services.clock())
         attached.append(Attached(predicate_type=claim.predicate_type, referrer=referrer.digest))
-        services.on_event(StepFinished("attach", str(referrer.digest)))
+        services.on_event(StepFinished("attach", f"{claim.predicate_type} as {referrer.digest}"))
     return tuple(attached)

@@ -5,7 +5,11 @@
 The steps are those of docs/loading.md, in its order and numbering.
 """
 
-from collections.abc import Mapping
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelseal.errors import ContentMismatchError, StorageError
@@ -34,17 +38,46 @@ def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -
     digest = verification.subject.digest
     directory = cache / f"{digest.algorithm}-{digest.encoded}"
 
-    # (2) What was not pulled before is pulled, by that digest.
+    # (2) What was not pulled before is pulled, by that digest, beside its place; it gets its name
+    #     when it is whole. A lock lets one of several workers do it, and the others wait.
     files = files_of(verification.manifest)
-    if not directory.exists():
-        pull(digest, directory, trust=None, services=services)
-        return directory
+    with _locked(cache, directory.name):
+        if not directory.exists():
+            _pull_whole(digest, directory, services)
+            return directory
 
     # (3) What was is hashed again, and nothing may stand beside it.
     for file in files:
         _check_file(directory, file)
     _check_nothing_else(directory, {file.path.as_posix() for file in files})
     return directory
+
+
+def _pull_whole(digest: Digest, directory: Path, services: Services) -> None:
+    beside = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+    try:
+        pull(digest, beside, trust=None, services=services)
+        beside.rename(directory)
+    except OSError as error:
+        raise StorageError(f"cannot write {directory}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _locked(cache: Path, name: str) -> Iterator[None]:
+    """Keep other threads and processes from the same model; the lock goes with its holder."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        handle = os.open(cache / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StorageError(f"cannot write to {cache}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def default_cache(environment: Mapping[str, str]) -> Path:

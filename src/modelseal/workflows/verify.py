@@ -8,6 +8,7 @@ The steps are those of docs/verification.md, in its order and numbering.
 from collections import Counter
 from dataclasses import dataclass
 
+from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import DeniedError, VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import Manifest
@@ -115,11 +116,11 @@ def _not_verified(
     elif gathered.statements:
         kinds = ", ".join(sorted({s.predicate_type for s in gathered.statements}))
         message = f"{digest} has no {asked_type} statement, only {kinds}"
-        code, hint = "no-signature", "a statement of another kind is no signature"
+        code, hint = _absent(asked_type)
     elif gathered.rejections:
         kinds = ", ".join(sorted({r.claimed_type or r.reason for r in gathered.rejections}))
         message = f"{digest} has no {asked_type} statement, only (not verified) {kinds}"
-        code, hint = "no-signature", "a statement of another kind is no signature"
+        code, hint = _absent(asked_type)
     else:
         message, code = f"{digest} is not signed: nothing is attached to it", "unsigned"
         hint = "sign it with `modelseal sign REF`"
@@ -129,6 +130,12 @@ def _not_verified(
         code=code,
         verification=verification,
     )
+
+
+def _absent(asked_type: str) -> tuple[str, str]:
+    if asked_type == SIGNATURE:
+        return "no-signature", "a statement of another kind is no signature: `modelseal sign REF`"
+    return "no-statement", f"`modelseal attest REF --type {asked_type} --predicate FILE` makes one"
 
 
 def _relevant(rejections: tuple[Rejection, ...], asked_type: str) -> tuple[Rejection, ...]:

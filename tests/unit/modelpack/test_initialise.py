@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.documents import dump_yaml
 from tests.support.model_factory import make_model, onnx_file, safetensors_file
 
-from modelseal.documents import dump_yaml
 from modelseal.errors import ConflictError, InvalidProjectError, StorageError
 from modelseal.modelpack.build import build
 from modelseal.modelpack.detect import Findings, detect, param_size

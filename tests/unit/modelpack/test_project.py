@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.documents import dump_yaml
 from tests.support.model_factory import make_model, project_text
 
-from modelseal.documents import dump_yaml
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.project import (

@@ -104,7 +104,12 @@ def test_a_location_has_no_tag() -> None:
     assert parse_location("ghcr.io/acme/fraud") == Repository("ghcr.io", "acme/fraud")
     assert parse_location("localhost:5000/m") == Repository("localhost:5000", "m")
     assert parse_location("oci:x") == LayoutDirectory(Path("x"))
-    for text in ("ghcr.io/acme/fraud:1", f"ghcr.io/acme/fraud@sha256:{HEX}"):
+    for text in (
+        "ghcr.io/acme/fraud:1",
+        f"ghcr.io/acme/fraud@sha256:{HEX}",
+        "oci:./store:1",
+        f"oci:./store@sha256:{HEX}",
+    ):
         with pytest.raises(InvalidReferenceError):
             parse_location(text)
 

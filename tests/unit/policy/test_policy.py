@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.documents import dump_yaml
 from tests.support.statements import APPROVER, BUILDER, SUBJECT, verified
 
 from modelseal.attest.predicates.types import PROVENANCE, SIGNATURE
-from modelseal.documents import dump_yaml
 from modelseal.errors import InvalidPolicyError
 from modelseal.policy.decision import Decision
 from modelseal.policy.document import Policy, key_identity, parse_policy

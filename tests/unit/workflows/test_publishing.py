@@ -3,7 +3,9 @@
 """Publish, verify, pull and load on a store in memory, with a key: order is a safety property."""
 
 import io
+import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -334,6 +336,28 @@ def test_load_gives_a_verified_path_and_notices_a_changed_disk(model: Path, tmp_
     (path / "sitecustomize.py").write_text("boom")
     with pytest.raises(ContentMismatchError, match="does not belong"):
         loaded()
+
+
+def test_workers_that_load_at_once_pull_once_and_a_killed_pull_is_no_obstacle(
+    model: Path, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    digest = published(model, store).subject.digest
+    cache = tmp_path / "cache"
+    left_over = cache / f".sha256-{digest.encoded}.partial"
+    left_over.mkdir(parents=True)
+    (left_over / "model.safetensors").write_bytes(b"half")
+
+    def loaded(_: int) -> Path:
+        return load("1.4.0", cache, trust=TRUST, services=services(store))
+
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(loaded, range(8)))) == 1
+        assert [path.name for path in cache.iterdir() if path.is_dir()] == [
+            f"sha256-{digest.encoded}"
+        ]
+        shutil.rmtree(cache)
 
 
 class _Corrupting(MemoryStore):
