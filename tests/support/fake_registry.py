@@ -52,6 +52,7 @@ class FakeRegistry:
         tags: digests by repository and tag.
         requests: everything that was asked for, in order.
         faults: what goes wrong; change it at any time.
+        unreadable: repositories that the token service lets nobody read.
         before_answer: called with each request and the answer that is about to be sent.
         tokens: the tokens given out that are still good.
     """
@@ -103,6 +104,7 @@ class FakeRegistry:
         self.uploads: dict[str, bytes] = {}
         self.requests: list[Recorded] = []
         self.tokens: dict[str, str] = {}
+        self.unreadable: set[str] = set()
         self._tls = tls
         self._lock = threading.RLock()
         self._server: Server | None = None
@@ -180,7 +182,7 @@ class FakeRegistry:
         parts = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "/token":
-            return self._token(request, query, body)
+            return self._token(request, body)
         if (refused := self._refused(request, parts.path)) is not None:
             return refused
         for pattern, handler in _ROUTES:
@@ -203,9 +205,10 @@ class FakeRegistry:
             needed = "pull" if request.method in {"GET", "HEAD"} else "push"
             match = re.match(rf"/v2/{_NAME}/(?:blobs|manifests|tags|referrers)/", path)
             repository = match["name"] if match else ""
-            granted = self.tokens.get(value, "") if scheme == "Bearer" else ""
-            _, name, actions = [*granted.split(":"), "", "", ""][:3]
-            if name == repository and needed in actions.split(","):
+            wanted = {(repository, needed)}
+            source = parse_qs(urlsplit(request.path).query).get("from", [])
+            wanted.update((name, "pull") for name in source)
+            if wanted <= self._granted(value if scheme == "Bearer" else ""):
                 return None
             realm = self.realm or f"{self.url}/token"
             challenge = (
@@ -215,21 +218,27 @@ class FakeRegistry:
         answer.headers["WWW-Authenticate"] = challenge
         return answer
 
+    def _granted(self, token: str) -> set[tuple[str, str]]:
+        """Return the repositories and actions that a token is good for."""
+        scopes = [scope.split(":") for scope in self.tokens.get(token, "").split()]
+        return {(name, action) for _, name, actions in scopes for action in actions.split(",")}
+
     def _basic(self) -> str:
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
-    def _token(self, request: Recorded, query: dict[str, str], body: bytes) -> Answer:
+    def _token(self, request: Recorded, body: bytes) -> Answer:
         if request.method == "POST":
             form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
             known = form.get("refresh_token") == self.password
             scope = form.get("scope", "")
         else:
             known = request.authorization == f"Basic {self._basic()}"
-            scope = query.get("scope", "")
+            scope = " ".join(parse_qs(urlsplit(request.path).query).get("scope", []))
         if not known:
             return problem(401, "UNAUTHORIZED", "who are you?")
         if not self.may_push:
             scope = scope.replace("pull,push", "pull")
+        scope = " ".join(one for one in scope.split() if one.split(":")[1] not in self.unreadable)
         token = uuid.uuid4().hex
         self.tokens[token] = scope
         return _json(200, {"token": token, "expires_in": self.token_life})

@@ -8,12 +8,13 @@ A store is **one repository**: in memory, an OCI layout on disk, or a repository
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from modelseal.errors import InvalidDocumentError, LimitExceededError
 from modelseal.oci.content import BytesContent, Content
 from modelseal.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Digest
 from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest
+from modelseal.oci.reference import Repository
 
 MAX_REFERRERS = 1_000
 """Most referrers of one manifest that are listed before a reader gives up."""
@@ -52,6 +53,22 @@ class ContentWriter(Protocol):
 
     def exists(self, target: Descriptor) -> bool:
         """Tell whether the content is here, at the size that `target` says."""
+        ...
+
+
+@runtime_checkable
+class BlobMounter(Protocol):
+    """Takes blobs over from a neighbour, without their bytes: what some registries can do."""
+
+    def mount(self, target: Descriptor, source: Repository) -> bool:
+        """Make the blob `target` of the repository `source` one of ours; tell whether it is now.
+
+        False is no failure: the place is another registry, or it does not mount, or we may not
+        read `source`. Then `push` brings the bytes.
+
+        Raises:
+            UnavailableError, ContentMismatchError.
+        """
         ...
 
 

@@ -141,6 +141,8 @@ class Authenticator:
     def header(self, scope: str) -> str | None:
         """Return what to send now; nothing before the registry has asked for something.
 
+        A scope may be several, with blanks between them.
+
         Raises:
             AccessDeniedError, UnavailableError, TransientError: from the token service.
         """
@@ -244,8 +246,10 @@ class Authenticator:
         headers = {}
         if credentials is not None:
             headers["Authorization"] = f"Basic {credentials.basic}"
+        # Several scopes are one field each here, and one field with blanks in OAuth 2.
+        query = urlencode({**fields, "scope": scope.split(" ")}, doseq=True)
         joint = "&" if "?" in realm.target.path else "?"
-        target = Target(realm.target.origin, realm.target.path + joint + urlencode(fields))
+        target = Target(realm.target.origin, realm.target.path + joint + query)
         return self._send("GET", target, headers, None, _MAX_TOKEN)
 
     def _refused(self, answer: Answer, what: str) -> Exception:

@@ -44,6 +44,7 @@ class Request:
         target: a path below the repository (`manifests/v1`), or a URL that the registry gave.
         what: names what is asked for, in errors.
         actions: what a token has to allow: `PULL` or `PUSH`.
+        also_pull: another repository of the registry that the token has to be able to read.
         headers: besides those that every request has.
         body: makes the body anew for each attempt; `Content-Length` has to be in `headers`.
         read_timeout: seconds until the answer has to begin; None for the usual.
@@ -54,6 +55,7 @@ class Request:
     target: str | Target
     what: str
     actions: str = PULL
+    also_pull: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     body: Callable[[], bytes | Iterable[bytes]] | None = None
     read_timeout: float | None = None
@@ -68,9 +70,7 @@ class Client:
         self.registry = repository.registry
         self._options = options
         self._origin = origin_of(repository.registry, options)
-        name = repository.name
-        if repository.registry in _DOCKER_HUB and "/" not in name:
-            name = f"library/{name}"
+        name = self.full_name(repository.name)
         self._path = f"/v2/{name}/"
         self._scope = f"repository:{name}:"
         self._transport = Transport(self._origin, options)
@@ -81,6 +81,11 @@ class Client:
             send=self._send_to_token_service,
             reach=self._transport.reach,
         )
+
+    def full_name(self, name: str) -> str:
+        """Return the name of a repository as the registry knows it."""
+        official = self.registry in _DOCKER_HUB and "/" not in name
+        return f"library/{name}" if official else name
 
     def call(self, request: Request) -> Answer:
         """Return the whole answer, whatever its status but 429 and 5xx.
@@ -154,6 +159,8 @@ class Client:
 
     def _authorized(self, request: Request, target: Target) -> urllib3.BaseHTTPResponse:
         scope = self._scope + request.actions
+        if request.also_pull:
+            scope += f" repository:{self.full_name(request.also_pull)}:{PULL}"
         sent = self._auth.header(scope)
         response = self._bare(request, target, sent)
         if response.status != HTTPStatus.UNAUTHORIZED:

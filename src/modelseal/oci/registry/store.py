@@ -26,6 +26,7 @@ from modelseal.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Di
 from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest
 from modelseal.oci.reference import Repository, check_tag
 from modelseal.oci.referrer import referrer_of
+from modelseal.oci.registry import sessions
 from modelseal.oci.registry.answers import Answer, expect, refusal
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
@@ -59,6 +60,7 @@ class RegistryStore:
         self._fetched = _ManifestCache()
         self._pushed = _ManifestCache()
         self._absent: set[Digest] = set()
+        self._sessions: dict[Digest, Target] = {}
 
     def __str__(self) -> str:
         return str(self._repository)
@@ -70,7 +72,10 @@ class RegistryStore:
         self.close()
 
     def close(self) -> None:
-        """Close idle connections; the store can still be used."""
+        """Close idle connections, and uploads that were begun; the store can still be used."""
+        while self._sessions:
+            digest, session = self._sessions.popitem()
+            sessions.cancel(self._client, session, f"the upload of {digest}")
         self._client.close()
 
     def fetch(self, target: Descriptor) -> AbstractContextManager[BinaryIO]:
@@ -116,8 +121,33 @@ class RegistryStore:
                 expected,
                 content,
                 is_there=lambda: self.exists(expected),
+                session=self._sessions.pop(expected.digest, None),
             )
         self._absent.discard(expected.digest)
+
+    def mount(self, target: Descriptor, source: Repository) -> bool:
+        """Take a blob over from another repository of this registry, without its bytes.
+
+        What is here already may be mounted again. A registry need not mount, and does not when
+        we may not read `source`: then `push` sends the bytes, in the session that was started.
+
+        Args:
+            target: a blob; the bytes of a manifest are pushed.
+            source: where it is; False at once when that is another registry.
+
+        Returns:
+            Whether it is here now.
+
+        Raises:
+            UnavailableError, ContentMismatchError.
+        """
+        here = self._repository
+        if target.is_manifest or source.registry != here.registry or source.name == here.name:
+            return False
+        done, session = sessions.mount(self._client, target, source.name)
+        if session is not None:
+            self._sessions[target.digest] = session
+        return done
 
     def exists(self, target: Descriptor) -> bool:
         """Tell whether the content is here, at the right size.

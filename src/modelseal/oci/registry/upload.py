@@ -7,21 +7,15 @@ whole blob in one request is what every registry takes; GHCR and the cloud regis
 nothing else for large ones.
 """
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 from urllib.parse import quote
 
-from modelseal.errors import (
-    ContentMismatchError,
-    Error,
-    NotFoundError,
-    StorageError,
-    UnavailableError,
-)
+from modelseal.errors import ContentMismatchError, StorageError, UnavailableError
 from modelseal.oci.content import CHUNK, Content, verifying
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor
+from modelseal.oci.registry import sessions
 from modelseal.oci.registry.answers import expect
 from modelseal.oci.registry.client import PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
@@ -39,6 +33,7 @@ def upload_blob(
     content: Content,
     *,
     is_there: Callable[[], bool],
+    session: Target | None = None,
 ) -> None:
     """Upload content that is what `expected` says; each attempt opens it anew.
 
@@ -48,6 +43,7 @@ def upload_blob(
         expected: what the content has to be.
         content: opened once an attempt.
         is_there: asks the registry; an answer may be lost after the blob was stored.
+        session: one that the registry has started, for the first attempt.
 
     Raises:
         ContentMismatchError: it is not; the last bytes were not sent, so nothing is kept.
@@ -57,17 +53,22 @@ def upload_blob(
     attempts = itertools.count()
 
     def attempt() -> None:
-        if next(attempts) == 0 or not is_there():
-            _attempt(client, options, expected, content)
+        first = next(attempts) == 0
+        if first or not is_there():
+            _attempt(client, options, expected, content, session if first else None)
 
     retrying(options.retry, attempt)
 
 
 def _attempt(
-    client: Client, options: RegistryOptions, expected: Descriptor, content: Content
+    client: Client,
+    options: RegistryOptions,
+    expected: Descriptor,
+    content: Content,
+    session: Target | None,
 ) -> None:
     what = f"the upload of {expected.name}"
-    session = _start(client, what)
+    session = session or sessions.start(client, what)
     joint = "&" if "?" in session.path else "?"
     digest = f"{joint}digest={quote(str(expected.digest), safe='')}"
     request = Request(
@@ -82,37 +83,12 @@ def _attempt(
     try:
         answer = client.once(request)
     except (ContentMismatchError, StorageError):
-        _cancel(client, session, what)
+        sessions.cancel(client, session, what)
         raise
     if answer.status in _SESSION_LOST:
         raise TransientError(UnavailableError(f"{client.registry} lost {what} ({answer.status})"))
     expect(answer, _STORED, what, client.registry)
-    if answer.digest not in {None, expected.digest}:
-        raise ContentMismatchError(
-            f"{client.registry} stored {expected.name} under {answer.digest}, "
-            f"not {expected.digest}",
-            hint="the network or a proxy changed it on its way; push again",
-        )
-
-
-def _start(client: Client, what: str) -> Target:
-    answer = client.once(
-        Request(
-            method="POST",
-            target="blobs/uploads/",
-            what=what,
-            actions=PUSH,
-            headers={"Content-Length": "0"},
-        )
-    )
-    try:
-        expect(answer, {202}, what, client.registry)
-    except NotFoundError as error:
-        raise NotFoundError(
-            str(error), hint="make the repository first: not every registry does so on a push"
-        ) from error
-    location = answer.headers.get("location", "")
-    return client.check_given(answer.target, location, f"the location of {what}")
+    sessions.check_stored(client, answer, expected)
 
 
 def _chunks(expected: Descriptor, content: Content) -> Iterator[bytes]:
@@ -127,9 +103,3 @@ def _read(stream: BinaryIO, expected: Descriptor) -> bytes:
         return stream.read(CHUNK)
     except OSError as error:
         raise StorageError(f"cannot read {expected.name}: {error.strerror}") from error
-
-
-def _cancel(client: Client, session: Target, what: str) -> None:
-    """Tell the registry that nothing more comes; it throws away what it has, sooner or later."""
-    with contextlib.suppress(Error, TransientError):
-        client.once(Request(method="DELETE", target=session, what=what, actions=PUSH))

@@ -9,6 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO
+from urllib.parse import quote
 
 import pytest
 from tests.support.fake_registry import INDEX, Answer, FakeRegistry, Fault, Recorded, digest_of
@@ -611,3 +612,92 @@ def test_the_next_page_is_the_link_that_says_so(link: str, path: str | None) -> 
     page = Target(Origin("https", "ghcr.io", 443), "/v2/x/tags/list")
     found = next_page(Reply(200, {"link": link}, b"", page), "tags")
     assert (found and found.path) == path
+
+
+# Mounting
+
+
+def test_a_mount_asks_for_a_token_that_may_read_the_source() -> None:
+    with FakeRegistry(auth="bearer") as fake:
+        blob = Descriptor.of(b"weights", OCTET_STREAM)
+        fake.blobs["acme/other", str(blob.digest)] = b"weights"
+        store = store_at(fake.host, user=("user", "secret"))
+        assert store.mount(blob, Repository(fake.host, "acme/other"))
+        [asked] = fake.asked("GET", "/token")
+        assert f"scope={quote(f'repository:{NAME}:pull,push', safe='')}" in asked.path
+        assert f"scope={quote('repository:acme/other:pull', safe='')}" in asked.path
+        assert fake.blobs[NAME, str(blob.digest)] == b"weights"
+        assert not any(request.body_size for request in fake.requests)
+
+
+def test_an_identity_token_asks_for_both_scopes_too() -> None:
+    with FakeRegistry(auth="bearer") as fake:
+        fake.blobs["acme/other", str(BLOB.digest)] = b"weights"
+        store = store_at(fake.host, identity_token="secret")
+        assert store.mount(BLOB, Repository(fake.host, "acme/other"))
+
+
+def test_a_source_that_may_not_be_read_is_not_mounted_but_pushed() -> None:
+    with FakeRegistry(auth="bearer") as fake:
+        fake.unreadable.add("acme/other")
+        fake.blobs["acme/other", str(BLOB.digest)] = b"weights"
+        store = store_at(fake.host, user=("user", "secret"))
+        assert not store.mount(BLOB, Repository(fake.host, "acme/other"))
+        store.push(BLOB, BytesContent(b"weights"))
+        assert fake.blobs[NAME, str(BLOB.digest)] == b"weights"
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_knows_no_mounting_gets_the_bytes(status: int) -> None:
+    with FakeRegistry(faults=[Fault(method="POST", path="mount=", status=status)]) as fake:
+        store = store_at(fake.host)
+        assert not store.mount(BLOB, Repository(fake.host, "acme/other"))
+        store.push(BLOB, BytesContent(b"weights"))
+        assert fake.blobs[NAME, str(BLOB.digest)] == b"weights"
+
+
+def test_a_push_uses_the_session_that_a_mount_has_started() -> None:
+    with FakeRegistry() as fake, store_at(fake.host) as store:
+        assert not store.mount(BLOB, Repository(fake.host, "acme/other"))
+        store.push(BLOB, BytesContent(b"weights"))
+        assert len(fake.asked("POST")) == 1
+        assert not fake.uploads
+
+
+def test_a_session_that_a_mount_has_started_in_vain_is_cancelled() -> None:
+    with FakeRegistry() as fake:
+        with store_at(fake.host) as store:
+            assert not store.mount(BLOB, Repository(fake.host, "acme/other"))
+            assert fake.uploads
+        assert not fake.uploads
+
+
+def test_nothing_is_mounted_from_another_registry_nor_from_ourselves() -> None:
+    with FakeRegistry() as fake:
+        store = store_at(fake.host)
+        assert not store.mount(BLOB, Repository("registry.example.com", NAME))
+        assert not store.mount(BLOB, Repository(fake.host, NAME))
+        assert not fake.requests
+
+
+def test_a_manifest_is_not_mounted() -> None:
+    with FakeRegistry() as fake:
+        manifest = push_model(store_at(fake.host)).descriptor
+        assert not store_at(fake.host).mount(manifest, Repository(fake.host, "acme/other"))
+
+
+def test_c13_a_mount_that_leads_into_this_network_is_refused() -> None:
+    location = {"Location": "http://169.254.169.254/latest/"}
+    with (
+        FakeRegistry(faults=[Fault(method="POST", headers=location)]) as fake,
+        pytest.raises(UnavailableError, match="inside this network"),
+    ):
+        store_at(fake.host).mount(BLOB, Repository(fake.host, "acme/other"))
+
+
+def test_a_mount_under_another_digest_is_found_out() -> None:
+    wrong = {"Docker-Content-Digest": f"sha256:{'0' * 64}"}
+    with FakeRegistry(faults=[Fault(method="POST", headers=wrong)]) as fake:
+        fake.blobs["acme/other", str(BLOB.digest)] = b"weights"
+        with pytest.raises(ContentMismatchError):
+            store_at(fake.host).mount(BLOB, Repository(fake.host, "acme/other"))
