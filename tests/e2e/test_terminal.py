@@ -94,6 +94,7 @@ def test_without_a_person_there_is_no_browser(
     ).check(1)
     assert "there is no identity token" in done.stderr
     assert "id-token: write" in done.stderr
+    assert not (home / "store").exists()  # told before anything was hashed or sent
 
 
 def test_bars_on_a_terminal_lines_elsewhere_nothing_when_quiet(

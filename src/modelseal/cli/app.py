@@ -83,6 +83,6 @@ def _tell(error: Error) -> None:
         typer.echo(json.dumps(as_json.error(error), indent=2))
     for line in text.error_details(error):
         typer.echo(line, err=True)
-    typer.echo(f"error: {text.printable(str(error))}", err=True)
+    typer.echo(f"error: {text.printable(str(error))} [{error.reason}]", err=True)
     if error.hint:
         typer.echo(f"hint: {text.printable(error.hint)}", err=True)

@@ -44,12 +44,16 @@ class Policy:
 def parse_policy(raw: bytes, what: str) -> Policy:
     """Read a policy document; `what` names the file in errors. Raises `InvalidPolicyError`."""
     try:
-        value = parse_yaml(raw, what)
-    except ContentError as error:
+        return _policy(Fields(parse_yaml(raw, what), "", error=InvalidPolicyError))
+    except ContentError as error:  # it names the file
         raise InvalidPolicyError(str(error), hint=error.hint) from error
-    document = Fields(value, "", error=InvalidPolicyError)
-    _expect(document.text("apiVersion", required=True), API_VERSION, what)
-    _expect(document.text("kind", required=True), KIND, what)
+    except InvalidPolicyError as error:
+        raise InvalidPolicyError(f"{what}: {error}", hint=error.hint) from error
+
+
+def _policy(document: Fields) -> Policy:
+    _expect(document, "apiVersion", API_VERSION)
+    _expect(document, "kind", KIND)
     metadata = document.mapping("metadata", required=True)
     name = metadata.text("name", required=True)
     metadata.text("description")
@@ -65,9 +69,10 @@ def parse_policy(raw: bytes, what: str) -> Policy:
     return Policy(name, checks, identities, tuple(keys))
 
 
-def _expect(found: str, wanted: str, what: str) -> None:
+def _expect(document: Fields, key: str, wanted: str) -> None:
+    found = document.text(key, required=True)
     if found != wanted:
-        raise InvalidPolicyError(f"{what}: {found!r} where {wanted!r} has to stand")
+        raise InvalidPolicyError(f"{key} is {found!r}", hint=f"write {key}: {wanted}")
 
 
 def _roles(fields: Fields, keys: list[bytes]) -> Mapping[str, Role]:

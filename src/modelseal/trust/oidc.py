@@ -78,6 +78,15 @@ class IdentityTokens:
             code="no-identity-token",
         )
 
+    def check(self) -> None:
+        """See that there is a token, or a person to ask. Raises as `find` does.
+
+        The token is thrown away: by the time of signing it may have expired, and a platform
+        gives a new one.
+        """
+        if not self.interactive or any(value for _, value in self._named()):
+            self.find(_nobody)
+
     def _named(self) -> list[tuple[str, str]]:
         path = self.environ.get(TOKEN_FILE_VARIABLE, "")
         return [
@@ -85,6 +94,11 @@ class IdentityTokens:
             (TOKEN_FILE_VARIABLE, path and str(Path(path).absolute())),
             *((name, self.environ.get(name, "")) for name in TOKEN_VARIABLES),
         ]
+
+
+def _nobody() -> str:
+    """Stand for the issuer where no person is asked."""
+    raise AssertionError
 
 
 def _read(value: str, name: str) -> str:

@@ -44,6 +44,15 @@ _CERTIFICATE_RESERVE = timedelta(seconds=150)  # a certificate lives ten minutes
 class Signer(Protocol):
     """Signs statements."""
 
+    def check(self) -> None:
+        """See, before long work begins, that there is somebody to sign as.
+
+        Raises:
+            SigningError: there is not, so that `sign` would fail.
+            UnavailableError: the platform that vouches did not answer.
+        """
+        ...
+
     def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Return a Sigstore bundle, v0.3 JSON, for each in-toto statement, in the same order.
 
@@ -79,6 +88,9 @@ class KeySigner:
     def identity(self) -> SignerIdentity:
         """The key's fingerprint."""
         return self._public.identity
+
+    def check(self) -> None:
+        """Do nothing: the key is at hand."""
 
     def verifier(self) -> Verifier:
         """Accept this key."""
@@ -125,6 +137,10 @@ class SigstoreSigner:
     def identity(self) -> SignerIdentity | None:
         """Whom the certificate names; None before the first signature."""
         return self._identity
+
+    def check(self) -> None:
+        """Look for an identity token, as `Signer.check` says; a person is not asked yet."""
+        self._tokens.check()
 
     def verifier(self) -> Verifier:
         """Accept the identity of the certificate. Raises `SigningError` before there is one."""

@@ -57,6 +57,7 @@ def publish(
         Error: of the step that failed; the tag stays where it was.
     """
     started = services.clock()
+    signer.check()  # a missing token is told before the weights are hashed and sent
 
     # (1) Build: hash the files, make the manifest.
     made = package(directory, environment, services.on_event)

@@ -17,6 +17,7 @@ from modelseal.errors import KeyFileError, UsageError
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.layout import LayoutStore
 from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, Reference
+from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.store import Store
 from modelseal.policy.document import parse_policy
 from modelseal.trust.identity import Identity
@@ -41,8 +42,7 @@ def no_passphrase() -> str:
 class Settings:
     """What a caller chose. Paths are read when they are needed, not before."""
 
-    plain_http: frozenset[str] = frozenset()
-    ca_file: Path | None = None
+    registry: RegistryOptions = field(default_factory=RegistryOptions)
     key: Path | None = None
     passphrase: Callable[[], str] = field(default=no_passphrase, repr=False)
     identity_token: str = field(default="", repr=False)
@@ -60,11 +60,9 @@ def open_store(location: Location, settings: Settings) -> Store:
     """Return the store at `location`; nothing is read or connected yet."""
     if isinstance(location, LayoutDirectory):
         return LayoutStore(location.path)
-    from modelseal.oci.registry.options import RegistryOptions
     from modelseal.oci.registry.store import RegistryStore
 
-    options = RegistryOptions(plain_http=settings.plain_http, ca_file=settings.ca_file)
-    return RegistryStore(location, options)
+    return RegistryStore(location, settings.registry)
 
 
 def name_of(reference: Reference) -> str | Digest:
