@@ -92,3 +92,15 @@ def oras(home: Path) -> Command:
 def crane(home: Path) -> Command:
     """The command of go-containerregistry."""
     return Command(peers.path("crane"), home)
+
+
+@pytest.fixture
+def kit(home: Path) -> Command:
+    """The command of KitOps, keeping its store in the home directory."""
+    return Command(peers.path("kit"), home, {"KITOPS_HOME": str(home / "kitops")})
+
+
+@pytest.fixture
+def modctl(home: Path) -> Command:
+    """The reference command of ModelPack."""
+    return Command(peers.path("modctl"), home)
