@@ -14,6 +14,7 @@ from pathlib import Path
 from modelseal.errors import KeyFileError, UsageError
 from modelseal.oci.events import discard
 from modelseal.oci.reference import Reference, parse_reference
+from modelseal.oci.registry.options import RegistryOptions
 from modelseal.workflows import load as load_workflow
 from modelseal.workflows import publish as publish_workflow
 from modelseal.workflows import pull as pull_workflow
@@ -38,6 +39,7 @@ __all__ = [
     "Believe",
     "Publication",
     "PulledModel",
+    "RegistryOptions",
     "Verification",
     "load",
     "publish",
@@ -76,7 +78,7 @@ def publish(
     identity_token: str = "",
     trusted_root: Path | str | None = None,
     signing_config: Path | str | None = None,
-    plain_http: frozenset[str] = frozenset(),
+    registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> Publication:
     """Build the model in `directory`, push, sign, attest, verify, and tag it last.
@@ -89,7 +91,7 @@ def publish(
         identity_token: an OIDC token or a file that holds it; else the environment's.
         trusted_root: the private Sigstore that is believed; None means the public good one.
         signing_config: where the private Sigstore signs.
-        plain_http: hosts that may be spoken to without TLS.
+        registry: how to speak to registries: TLS, credentials, time-outs.
         on_event: told about progress, from several threads.
 
     Raises:
@@ -97,7 +99,7 @@ def publish(
     """
     target = parse_reference(reference)
     settings = Settings(
-        plain_http=plain_http,
+        registry=registry or RegistryOptions(),
         key=_path(key),
         passphrase=lambda: _passphrase(passphrase, os.environ),
         identity_token=identity_token,
@@ -114,7 +116,7 @@ def publish(
 
 
 def verify(
-    reference: str, believe: Believe, *, plain_http: frozenset[str] = frozenset()
+    reference: str, believe: Believe, *, registry: RegistryOptions | None = None
 ) -> Verification:
     """Verify the model that `reference` points at; return only when it holds.
 
@@ -122,7 +124,7 @@ def verify(
         Error: `code` tells why; the tree is in `modelseal.errors`.
     """
     target = parse_reference(reference)
-    settings = _believing(believe, plain_http)
+    settings = _believing(believe, registry)
     return verify_workflow.verify(
         name_of(target),
         _trust(settings),
@@ -137,7 +139,7 @@ def pull(
     believe: Believe,
     *,
     overwrite: bool = False,
-    plain_http: frozenset[str] = frozenset(),
+    registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> PulledModel:
     """Verify the model that `reference` points at, then write its files to `output`.
@@ -146,7 +148,7 @@ def pull(
         Error: nothing appears in `output` then.
     """
     target = parse_reference(reference)
-    settings = _believing(believe, plain_http)
+    settings = _believing(believe, registry)
     return pull_workflow.pull(
         name_of(target),
         Path(output),
@@ -161,7 +163,7 @@ def load(
     believe: Believe,
     *,
     cache: Path | str | None = None,
-    plain_http: frozenset[str] = frozenset(),
+    registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> Path:
     """Return a directory with the verified files of a model, for code that serves it.
@@ -171,14 +173,14 @@ def load(
         believe: who has to have signed; it is checked on every call.
         cache: where models are kept by digest; `~/.cache/modelseal/models` when None. Cached
             files are hashed again on every call.
-        plain_http: hosts that may be spoken to without TLS.
+        registry: how to speak to registries: TLS, credentials, time-outs.
         on_event: told about progress, from several threads.
 
     Raises:
         Error: nothing may be loaded then.
     """
     target = parse_reference(reference)
-    settings = _believing(believe, plain_http)
+    settings = _believing(believe, registry)
     return load_workflow.load(
         name_of(target),
         _path(cache) or load_workflow.default_cache(os.environ),
@@ -191,9 +193,9 @@ def _services(target: Reference, settings: Settings, on_event: EventSink) -> Ser
     return Services(store=open_store(target.location, settings), on_event=on_event)
 
 
-def _believing(believe: Believe, plain_http: frozenset[str]) -> Settings:
+def _believing(believe: Believe, registry: RegistryOptions | None) -> Settings:
     return Settings(
-        plain_http=plain_http,
+        registry=registry or RegistryOptions(),
         key=_path(believe.key),
         policy=_path(believe.policy),
         trusted_root=_path(believe.trusted_root),

@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that commands share, each spelled and explained once."""
 
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -59,8 +63,40 @@ CaFile: TypeAlias = Annotated[
     typer.Option(
         "--ca-file",
         metavar="FILE",
-        help="Certificates (PEM) that registries are trusted by, instead of the system's.",
+        help="Certificates (PEM) that registries are trusted by, besides the system's.",
         envvar="MODELSEAL_CA_FILE",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+ClientCert: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--client-cert",
+        metavar="FILE",
+        help="Certificate (PEM) to show to a registry that asks for one (mTLS).",
+        envvar="MODELSEAL_CLIENT_CERT",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+ClientKey: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--client-key",
+        metavar="FILE",
+        help="Its private key (PEM), unless it stands in the same file. The passphrase comes from "
+        "MODELSEAL_CLIENT_KEY_PASSPHRASE.",
+        envvar="MODELSEAL_CLIENT_KEY",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+TokenHost: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--token-host",
+        metavar="HOST",
+        help="Host of another owner that may be told the registry's credentials, to give a "
+        "token; repeatable.",
+        envvar="MODELSEAL_TOKEN_HOST",
         rich_help_panel=_REGISTRY,
     ),
 ]
@@ -159,3 +195,48 @@ Offline: TypeAlias = Annotated[
         rich_help_panel=_TRUST,
     ),
 ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryFlags:
+    """How to speak to registries; `with_registry` makes one option of each field."""
+
+    plain_http: PlainHttp = None
+    ca_file: CaFile = None
+    client_cert: ClientCert = None
+    client_key: ClientKey = None
+    token_host: TokenHost = None
+
+
+NO_FLAGS = RegistryFlags()
+
+
+def with_registry(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` the options of `RegistryFlags`, in place of its parameter `registry`.
+
+    typer reads options from a function's signature; this writes them there once for all commands.
+    """
+    flags = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=field.default,
+            annotation=field.type,
+        )
+        for field in dataclasses.fields(RegistryFlags)
+    ]
+    signature = inspect.signature(command)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        parameters += flags if parameter.name == "registry" else [parameter]
+
+    @functools.wraps(command)
+    def expanded(**values: Any) -> None:  # noqa: ANN401 - whatever the command takes
+        given = {flag.name: values.pop(flag.name) for flag in flags}
+        command(**values, registry=RegistryFlags(**given))
+
+    expanded.__signature__ = signature.replace(  # type: ignore[attr-defined] # inspect reads it
+        parameters=parameters
+    )
+    expanded.__annotations__ = {item.name: item.annotation for item in parameters}
+    return expanded

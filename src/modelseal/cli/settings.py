@@ -8,14 +8,17 @@ from pathlib import Path
 
 import typer
 
+from modelseal.cli.options import NO_FLAGS, RegistryFlags
 from modelseal.errors import KeyFileError
+from modelseal.oci.registry.options import RegistryOptions
 from modelseal.workflows.wiring import PASSPHRASE_VARIABLE, Settings, no_passphrase
+
+CLIENT_PASSPHRASE_VARIABLE = "MODELSEAL_CLIENT_KEY_PASSPHRASE"  # noqa: S105 - the name of it
 
 
 def settings(
     *,
-    plain_http: list[str] | None = None,
-    ca_file: Path | None = None,
+    registry: RegistryFlags = NO_FLAGS,
     key: Path | None = None,
     identity_token: str = "",
     trusted_root: Path | None = None,
@@ -27,8 +30,7 @@ def settings(
 ) -> Settings:
     """Return what the options say."""
     return Settings(
-        plain_http=frozenset(plain_http or ()),
-        ca_file=ca_file,
+        registry=_registry(registry),
         key=key,
         passphrase=ask_passphrase,
         identity_token=identity_token,
@@ -39,6 +41,17 @@ def settings(
         certificate_oidc_issuer=certificate_oidc_issuer,
         policy=policy,
         offline=offline,
+    )
+
+
+def _registry(flags: RegistryFlags) -> RegistryOptions:
+    return RegistryOptions(
+        plain_http=frozenset(flags.plain_http or ()),
+        ca_file=flags.ca_file,
+        client_cert=flags.client_cert,
+        client_key=flags.client_key,
+        client_key_passphrase=os.environ.get(CLIENT_PASSPHRASE_VARIABLE, ""),
+        token_hosts=frozenset(flags.token_host or ()),
     )
 
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelseal.cli.options import (
-    CaFile,
+    NO_FLAGS,
     IdentityToken,
     Offline,
     Output,
     OutputFormat,
-    PlainHttp,
     Quiet,
     ReferenceArgument,
+    RegistryFlags,
     SigningConfigFile,
     SigningKey,
     TrustedRootFile,
+    with_registry,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command()(attest)
 
 
+@with_registry
 def sign(
     reference: ReferenceArgument,
     key: SigningKey = None,
@@ -39,8 +41,7 @@ def sign(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -60,12 +61,12 @@ def sign(
         signing_config=signing_config,
         trusted_root=trusted_root,
         offline=offline,
-        plain_http=plain_http,
-        ca_file=ca_file,
+        registry=registry,
     )
     _attest(reference, [SIGNATURE_CLAIM], chosen, quiet=quiet, output=output)
 
 
+@with_registry
 def attest(
     reference: ReferenceArgument,
     predicate_type: Annotated[
@@ -91,8 +92,7 @@ def attest(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -119,8 +119,7 @@ def attest(
         signing_config=signing_config,
         trusted_root=trusted_root,
         offline=offline,
-        plain_http=plain_http,
-        ca_file=ca_file,
+        registry=registry,
     )
     _attest(reference, [claim], chosen, quiet=quiet, output=output)
 

@@ -4,7 +4,14 @@
 
 import typer
 
-from modelseal.cli.options import CaFile, Output, OutputFormat, PlainHttp, ReferenceArgument
+from modelseal.cli.options import (
+    NO_FLAGS,
+    Output,
+    OutputFormat,
+    ReferenceArgument,
+    RegistryFlags,
+    with_registry,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -13,10 +20,10 @@ def register(app: typer.Typer) -> None:
     app.command(name="list")(list_tags)
 
 
+@with_registry
 def inspect(
     reference: ReferenceArgument,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """Show the files and the claimed statements of a model. Nothing is verified here.
@@ -34,7 +41,7 @@ def inspect(
 
     json_wanted = answering(output)
     target = parse_reference(reference)
-    store = open_store(target.location, settings(plain_http=plain_http, ca_file=ca_file))
+    store = open_store(target.location, settings(registry=registry))
     found = look(name_of(target), store)
     if json_wanted:
         answer_json(inspection.as_json(found, reference))
@@ -42,10 +49,10 @@ def inspect(
         answer_text(inspection.as_text(found, reference))
 
 
+@with_registry
 def list_tags(
     reference: ReferenceArgument,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """List the tags of a repository (REF without a tag) or of an OCI layout.
@@ -62,7 +69,7 @@ def list_tags(
 
     json_wanted = answering(output)
     location = parse_location(reference)
-    store = open_store(location, settings(plain_http=plain_http, ca_file=ca_file))
+    store = open_store(location, settings(registry=registry))
     tags = list(store.tags())
     if json_wanted:
         answer_json({"location": str(location), "tags": tags})

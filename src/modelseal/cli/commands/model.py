@@ -8,18 +8,19 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.options import (
-    CaFile,
+    NO_FLAGS,
     DirectoryArgument,
     IdentityToken,
     Offline,
     Output,
     OutputFormat,
-    PlainHttp,
     Quiet,
     ReferenceArgument,
+    RegistryFlags,
     SigningConfigFile,
     SigningKey,
     TrustedRootFile,
+    with_registry,
 )
 
 
@@ -118,11 +119,11 @@ def build(
         typer.echo(str(built.subject.digest))
 
 
+@with_registry
 def push(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -144,7 +145,7 @@ def push(
     json_wanted = answering(output)
     target = parse_reference(reference)
     tag = tag_of(target)
-    store = open_store(target.location, settings(plain_http=plain_http, ca_file=ca_file))
+    store = open_store(target.location, settings(registry=registry))
     with progress(quiet=quiet) as on_event:
         subject = push_directory(
             directory, tag, Services(store=store, on_event=on_event), os.environ
@@ -156,6 +157,7 @@ def push(
         typer.echo(f"not signed yet: modelseal sign {target.location}@{subject.digest}", err=True)
 
 
+@with_registry
 def publish(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
@@ -164,8 +166,7 @@ def publish(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -195,8 +196,7 @@ def publish(
         signing_config=signing_config,
         trusted_root=trusted_root,
         offline=offline,
-        plain_http=plain_http,
-        ca_file=ca_file,
+        registry=registry,
     )
     target = parse_reference(reference)
     tag = tag_of(target)

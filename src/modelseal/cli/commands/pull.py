@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.options import (
-    CaFile,
+    NO_FLAGS,
     CertificateIdentity,
     CertificateIssuer,
     Json,
     Offline,
-    PlainHttp,
     PolicyFile,
     PublicKey,
     Quiet,
     ReferenceArgument,
+    RegistryFlags,
     TrustedRootFile,
+    with_registry,
 )
 
 
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command()(pull)
 
 
+@with_registry
 def pull(
     reference: ReferenceArgument,
     output: Annotated[
@@ -48,8 +50,7 @@ def pull(
     policy: PolicyFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     json_output: Json = False,
 ) -> None:
@@ -80,8 +81,7 @@ def pull(
         policy=policy,
         trusted_root=trusted_root,
         offline=offline,
-        plain_http=plain_http,
-        ca_file=ca_file,
+        registry=registry,
     )
     target = parse_reference(reference)
     trust = trust_for(chosen)

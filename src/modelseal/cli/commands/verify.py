@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.options import (
-    CaFile,
+    NO_FLAGS,
     CertificateIdentity,
     CertificateIssuer,
     Offline,
     Output,
     OutputFormat,
-    PlainHttp,
     PolicyFile,
     PublicKey,
     ReferenceArgument,
+    RegistryFlags,
     TrustedRootFile,
+    with_registry,
 )
 
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
+@with_registry
 def verify(
     reference: ReferenceArgument,
     certificate_identity: CertificateIdentity = "",
@@ -43,8 +45,7 @@ def verify(
             show_default=False,
         ),
     ] = "signature",
-    plain_http: PlainHttp = None,
-    ca_file: CaFile = None,
+    registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """Verify that the model REF points at is signed by whom it has to be.
@@ -79,8 +80,7 @@ def verify(
         policy=policy,
         trusted_root=trusted_root,
         offline=offline,
-        plain_http=plain_http,
-        ca_file=ca_file,
+        registry=registry,
     )
     target = parse_reference(reference)
     trust = trust_for(chosen, kind)

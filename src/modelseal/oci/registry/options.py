@@ -36,6 +36,10 @@ class RegistryOptions:
         plain_http: hosts (`host` or `host:port`) that may be spoken to without TLS. Loopback
             needs no naming: it is spoken to without TLS unless `ca_file` is given.
         ca_file: certificates (PEM) to trust besides the system's own.
+        client_cert: the certificate (PEM, with its chain) that we show to a registry that asks
+            for one; no other owner's host sees it.
+        client_key: its private key (PEM); None when it stands in the file of the certificate.
+        client_key_passphrase: of that key, should it be encrypted.
         credentials: where credentials come from.
         token_hosts: hosts outside the registry's own domain whose token service may be told the
             registry's credentials.
@@ -48,6 +52,9 @@ class RegistryOptions:
 
     plain_http: frozenset[str] = frozenset()
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    client_key_passphrase: str = field(default="", repr=False)
     credentials: CredentialSource = field(default_factory=DockerCredentials)
     token_hosts: frozenset[str] = frozenset()
     user_agent: str = f"modelseal/{__version__}"

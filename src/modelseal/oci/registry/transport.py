@@ -20,9 +20,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from modelseal.errors import Error, UnavailableError, UsageError
-from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of
+from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of, same_site
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.retry import TransientError
+from modelseal.oci.registry.tls import tls_context, tls_failure
 
 _CONNECTIONS = 16
 """Connections that are kept per host; more may be open, they are closed after use."""
@@ -36,8 +37,8 @@ class Transport:
         self._registry = registry
         self._options = options
         self._lock = threading.Lock()
-        self._pools: dict[tuple[bool, str, str], urllib3.PoolManager] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._pools: dict[tuple[bool, bool, str, str], urllib3.PoolManager] = {}
+        self._contexts: dict[bool, ssl.SSLContext] = {}
         self._reach: Reach | None = None
 
     def exchange(
@@ -95,22 +96,35 @@ class Transport:
     def _manager(self, target: Target, *, foreign: bool) -> urllib3.PoolManager:
         proxy = _proxy_for(target.origin)
         scheme = target.origin.scheme
+        ours = not foreign or self._is_of_the_same_owner(target.origin)
+        key = (foreign, ours, scheme, proxy)
         with self._lock:
-            manager = self._pools.get((foreign, scheme, proxy))
+            manager = self._pools.get(key)
             if manager is None:
-                manager = self._new_manager(scheme, proxy)
+                manager = self._new_manager(scheme, proxy, ours=ours)
                 manager.pool_classes_by_scheme = _pool_classes(
                     self._options.read_timeout, self._check_peer if foreign else None
                 )
-                self._pools[foreign, scheme, proxy] = manager
+                self._pools[key] = manager
             return manager
 
-    def _new_manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+    def _is_of_the_same_owner(self, origin: Origin) -> bool:
+        return (
+            same_site(origin.host, self._registry.host) or origin.host in self._options.token_hosts
+        )
+
+    def _context(self, *, client_cert: bool) -> ssl.SSLContext:
+        """Return the TLS settings; only the registry's own hosts see the client certificate."""
+        client_cert = client_cert and self._options.client_cert is not None
+        if client_cert not in self._contexts:
+            self._contexts[client_cert] = tls_context(self._options, client_cert=client_cert)
+        return self._contexts[client_cert]
+
+    def _new_manager(self, scheme: str, proxy: str, *, ours: bool) -> urllib3.PoolManager:
         # Reading the system's certificates takes 20 ms: not for plain HTTP.
-        if self._tls is None and "https" in {scheme, proxy.partition(":")[0]}:
-            self._tls = _tls_context(self._options)
+        context = self._context(client_cert=ours) if scheme == "https" else None
         if not proxy:
-            return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=self._tls)
+            return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=context)
         parts = urlsplit(proxy)
         login = None
         if parts.username is not None:
@@ -119,8 +133,10 @@ class Transport:
             return urllib3.ProxyManager(
                 proxy,
                 maxsize=_CONNECTIONS,
-                ssl_context=self._tls,
-                proxy_ssl_context=self._tls,
+                ssl_context=context,
+                proxy_ssl_context=(
+                    self._context(client_cert=False) if parts.scheme == "https" else None
+                ),
                 proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
             )
         except exceptions.HTTPError as error:
@@ -156,11 +172,7 @@ def failure(error: Exception, origin: Origin) -> Exception:
         again = getattr(error.__cause__, "errno", None) == socket.EAI_AGAIN
         return TransientError(final) if again else final
     if isinstance(error, exceptions.SSLError):
-        return UnavailableError(
-            f"no TLS with {origin.netloc}: {_reason(error)}",
-            hint="give the registry's CA certificates with --ca-file; a registry without TLS has "
-            "to be named: --plain-http " + origin.netloc,
-        )
+        return tls_failure(error, origin)
     if isinstance(error, exceptions.NewConnectionError):  # a ConnectTimeoutError by its class
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         reason = getattr(cause, "strerror", None) or "no connection"
@@ -175,25 +187,6 @@ def _broken(origin: Origin, why: str) -> Error:
         f"{origin.netloc} does not answer: {why}",
         hint="check that it runs and that this machine may reach it, then try again",
     )
-
-
-def _reason(error: Exception) -> str:
-    inner = error.args[0] if error.args else error
-    verify = getattr(inner, "verify_message", "")
-    return str(verify or getattr(inner, "reason", "") or "handshake failed")
-
-
-def _tls_context(options: RegistryOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if options.ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=str(options.ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise UsageError(
-                f"cannot read CA certificates from {options.ca_file}",
-                hint="a file with PEM certificates is needed",
-            ) from error
-    return context
 
 
 def _proxy_for(origin: Origin) -> str:
