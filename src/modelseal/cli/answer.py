@@ -10,6 +10,7 @@ import typer
 
 from modelseal.cli.options import OutputFormat
 from modelseal.cli.render import as_json
+from modelseal.cli.render.text import printable
 
 
 def answering(output: OutputFormat | bool) -> bool:
@@ -22,10 +23,10 @@ def answering(output: OutputFormat | bool) -> bool:
 
 def answer_json(value: dict[str, Any]) -> None:
     """Write one JSON document."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(value, indent=2))  # ASCII: JSON itself leaves U+009B in a name as it is
 
 
 def answer_text(lines: Iterable[str]) -> None:
-    """Write lines for people."""
+    """Write lines for people; each stays one, whatever a stranger or a path put into it."""
     for line in lines:
-        typer.echo(line)
+        typer.echo(printable(line))

@@ -53,10 +53,9 @@ def _modelseal(
 ) -> None:
     """Ship machine-learning models the way containers are shipped, with proof."""
     if debug:
-        import logging
+        from modelseal.cli.logs import log_to_stderr
 
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-        logging.getLogger("modelseal").setLevel(logging.DEBUG)
+        log_to_stderr()
     ctx.default_map = config.defaults(os.environ, ctx.command)
 
 

@@ -25,7 +25,8 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
     """Return the defaults of every command below `group`.
 
     Raises:
-        UsageError: the file names an option that no command has, or is no mapping.
+        UsageError: the file names an option that no command has, or gives one no value, or is
+            no mapping.
     """
     path = path_of(environment)
     try:
@@ -49,6 +50,8 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
                 f"{path}: {name} is no option{nearest(str(name), known)}",
                 hint=f"known: {', '.join(sorted(known))}",
             )
+        if values[name] is None:  # an empty `policy:` would be no policy
+            raise UsageError(f"{path}: {name} has no value", hint="give it one, or remove the line")
     return _spread(group, values)
 
 

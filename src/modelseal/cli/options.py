@@ -5,6 +5,7 @@
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,21 @@ class OutputFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+def _not_empty(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
+    """Refuse who is to be believed when it is given, and empty: `--policy "$UNSET"`.
+
+    Taken for "not given", it would make `pull` write a model that nobody vouches for.
+    """
+    source = ctx.get_parameter_source(str(param.name))
+    named = source is not None and source.name != "DEFAULT"
+    if (named and not value) or os.environ.get(str(param.envvar)) == "":
+        raise typer.BadParameter(
+            f"it is empty, and decides whom to believe; name it, or leave out {param.opts[0]} "
+            f"and {param.envvar}"
+        )
+    return value
 
 
 ReferenceArgument: TypeAlias = Annotated[
@@ -152,6 +168,7 @@ CertificateIdentity: TypeAlias = Annotated[
         help="Exactly who has to have signed: an e-mail address, a workflow's URI.",
         envvar="MODELSEAL_CERTIFICATE_IDENTITY",
         show_default=False,
+        callback=_not_empty,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -163,6 +180,7 @@ CertificateIssuer: TypeAlias = Annotated[
         help="Exactly who has to vouch for the signer.",
         envvar="MODELSEAL_CERTIFICATE_OIDC_ISSUER",
         show_default=False,
+        callback=_not_empty,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -173,6 +191,7 @@ PublicKey: TypeAlias = Annotated[
         metavar="FILE",
         help="The public key (PEM) that has to have signed.",
         envvar="MODELSEAL_PUBLIC_KEY",
+        callback=_not_empty,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -183,6 +202,7 @@ PolicyFile: TypeAlias = Annotated[
         metavar="FILE",
         help="A policy that has to allow it; exit 10 when it does not.",
         envvar="MODELSEAL_POLICY",
+        callback=_not_empty,
         rich_help_panel=_TRUST,
     ),
 ]

@@ -128,6 +128,11 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | No
     ]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="choose one of them")
+    if settings.policy is not None and predicate_type != SIGNATURE:
+        raise UsageError(
+            "--policy and --type exclude each other: the policy says what is asked for",
+            hint="let the policy ask: {use: attested, with: {role: …, predicateType: …}}",
+        )
     keyless = partial(_keyless_verifier, settings)
     if settings.policy is not None:
         raw = read_file(settings.policy, "policy")

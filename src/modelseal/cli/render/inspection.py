@@ -20,9 +20,8 @@ def as_text(item: Inspection, reference: str) -> Iterator[str]:
         yield printable(f"{key}: {value}")
     yield "files:"
     for layer in manifest.layers:
-        yield printable(
-            f"  {layer.name}  {size(layer.size)}  {layer.media_type}\n    {layer.digest}"
-        )
+        yield printable(f"  {layer.name}  {size(layer.size)}  {layer.media_type}")
+        yield f"    {layer.digest}"
     yield "statements (claimed, not verified):"
     for referrer, claim in item.claims:
         yield printable(f"  {claim.predicate_type or claim.problem}")

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""Values as text for people. Everything that a stranger wrote is made printable first."""
+"""Values as text for people, one line an item.
+
+A stranger's text is made printable before it is shown, and a line break in it is no new line: what
+stands on a line of its own was said by us.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,10 +20,8 @@ if TYPE_CHECKING:  # a command that verifies does not import what publishes
 
 
 def printable(text: str) -> str:
-    """Replace control characters: a file name must not move the cursor of a terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text
-    )
+    """Return one line: a file name must not move the cursor of a terminal, nor add a line."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def size(count: int) -> str:
@@ -32,22 +34,22 @@ def size(count: int) -> str:
     raise AssertionError
 
 
-def statement(item: VerifiedStatement) -> str:
+def statement(item: VerifiedStatement) -> Iterator[str]:
     """Write who said what, when, and what was checked."""
     when = f" at {item.signed_at:%Y-%m-%d %H:%M:%S %Z}" if item.signed_at else ""
-    return printable(
-        f"  {item.predicate_type}\n    signed by {item.signer}{when}\n"
-        f"    checked: {', '.join(item.checks)}"
-    )
+    yield printable(f"  {item.predicate_type}")
+    yield printable(f"    signed by {item.signer}{when}")
+    yield f"    checked: {', '.join(item.checks)}"
 
 
 def verification(item: Verification, reference: str) -> Iterator[str]:
     """Write what was verified."""
     yield f"verified: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
-    yield f"policy: {printable(item.decision.policy)} ({', '.join(item.decision.rules)})"
+    yield printable(f"policy: {item.decision.policy} ({', '.join(item.decision.rules)})")
     yield "statements:"
-    yield from (statement(found) for found in item.counted)
+    for found in item.counted:
+        yield from statement(found)
     if item.rejections:
         yield f"not counted: {len(item.rejections)} (`--output json` says why)"
 
@@ -55,7 +57,8 @@ def verification(item: Verification, reference: str) -> Iterator[str]:
 def attached(items: "tuple[Attached, ...]") -> Iterator[str]:
     """Write which statements now hang where."""
     for item in items:
-        yield f"  {printable(item.predicate_type)}\n    {item.referrer}"
+        yield f"  {printable(item.predicate_type)}"
+        yield f"    {item.referrer}"
 
 
 def publication(item: "Publication", reference: str) -> Iterator[str]:
@@ -63,7 +66,8 @@ def publication(item: "Publication", reference: str) -> Iterator[str]:
     yield f"published: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
     yield "statements:"
-    yield from (statement(found) for found in item.verification.counted)
+    for found in item.verification.counted:
+        yield from statement(found)
 
 
 def pulled(item: "PulledModel", reference: str) -> Iterator[str]:
