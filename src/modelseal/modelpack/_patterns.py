@@ -61,7 +61,7 @@ class Rules:
         for pattern, kind in self._rules:
             if pattern.matches(path, hidden=kind is None):
                 return None if kind is None else Verdict(kind, guessed=False)
-        return None if _is_skipped(path) else Verdict(_guess(path), guessed=True)
+        return None if _is_skipped(path) else Verdict(guess_kind(path), guessed=True)
 
     def skips_directory(self, path: str) -> bool:
         """Whether nothing below the directory can be a part of the model."""
@@ -139,6 +139,7 @@ def _is_skipped(path: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in (*_SKIPPED_FILES, *_SECRETS))
 
 
-def _guess(path: str) -> LayerKind:
+def guess_kind(path: str) -> LayerKind:
+    """Return what a file is for, by its name alone."""
     name = path.rpartition("/")[2].lower()
     return next((kind for kind, form in _KINDS if form.fullmatch(name)), LayerKind.WEIGHT_CONFIG)

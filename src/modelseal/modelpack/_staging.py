@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -54,14 +54,18 @@ class Staging:
 
     def check_space(self, needed: int) -> None:
         """See that the disk has room for `needed` bytes. Raises `StorageError`."""
-        with _translated(self._output):
-            disk = os.fstatvfs(self._root)
-        free = disk.f_bavail * disk.f_frsize
+        free = self.free_space()
         if needed > free:
             raise StorageError(
                 f"{self._output} has room for {free} bytes, and the model has {needed}",
                 hint="make room, or name a directory on another disk",
             )
+
+    def free_space(self) -> int:
+        """Return the bytes that the disk has room for now. Raises `StorageError`."""
+        with _translated(self._output):
+            disk = os.fstatvfs(self._root)
+        return disk.f_bavail * disk.f_frsize
 
     @contextlib.contextmanager
     def create(self, number: int, path: PurePosixPath) -> Iterator["Sink"]:
@@ -75,8 +79,8 @@ class Staging:
                 os.fchmod(descriptor, _FILE_MODE)  # whatever the umask
             yield Sink(file, shown)
 
-    def commit(self, paths: Sequence[PurePosixPath]) -> None:
-        """Give the files 0, 1, 2 … these names; if one fails, none of them has its name.
+    def commit(self, files: Iterable[tuple[int, PurePosixPath]]) -> None:
+        """Give the files with these numbers these names; if one fails, none of them has its name.
 
         Raises:
             ConflictError: something stands there.
@@ -84,7 +88,7 @@ class Staging:
             StorageError: the disk refused.
         """
         try:
-            for number, path in enumerate(paths):
+            for number, path in files:
                 with _translated(self._output / path):
                     self._install(number, path)
         except BaseException:

@@ -1,64 +1,31 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""A ModelPack artifact as files again.
+"""A model in a store as files again.
 
-What a manifest says about names is a stranger's word: names are checked before the first byte is
-fetched, and modes, owners and times are ignored. Only raw layers are read here: no archive, no
-compression, so nothing that grows on its way. A file gets its name when its digest, and that of
-all others, matched.
+What a manifest or an archive says about names is a stranger's word: names are checked before a
+byte is fetched, or, in archives, as they come, and modes, owners and times are ignored. Archives
+and compressed layers have limits on their growth. A file gets its name when its layer's digest,
+and that of all others, matched.
 """
 
+import contextlib
+import itertools
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modelseal.errors import ContentMismatchError, InvalidDocumentError, StorageError
-from modelseal.modelpack import media_types
+from modelseal.modelpack._extract import Budget, ModelFile, OpenSink, Sink, extract, file_of
 from modelseal.modelpack._staging import Staging, staging
-from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import check_paths
-from modelseal.oci.content import CHUNK
-from modelseal.oci.descriptor import Descriptor
+from modelseal.modelpack.readers.families import layers_of
+from modelseal.modelpack.readers.layer import Layer
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.store import ContentReader
 
+__all__ = ["ModelFile", "files_of", "unpack", "unpack_layers"]
+
 _WORKERS = min(4, (os.cpu_count() or 1) + 2)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file of a model in a store."""
-
-    path: PurePosixPath
-    kind: LayerKind
-    descriptor: Descriptor
-    """The layer: its digest and size are the file's."""
-
-
-def files_of(manifest: Manifest) -> tuple[ModelFile, ...]:
-    """Return the files of a model, in the manifest's order, under names that are safe.
-
-    Raises:
-        InvalidDocumentError: it is no ModelPack artifact, or has a layer that is not read.
-        UnsafePathError: a name leaves the directory, or meets another one.
-    """
-    if manifest.artifact_type != media_types.ARTIFACT_TYPE:
-        raise InvalidDocumentError(
-            f"{manifest.descriptor.digest} is a {manifest.artifact_type[:200]!r}, not a model",
-            hint=f"a model's artifactType is {media_types.ARTIFACT_TYPE}",
-        )
-    if manifest.config.media_type != media_types.CONFIG:
-        raise InvalidDocumentError(
-            f"the model's config is a {manifest.config.media_type}, not a {media_types.CONFIG}"
-        )
-    if not manifest.layers:
-        raise InvalidDocumentError(f"the model {manifest.descriptor.digest} has no files")
-    kinds = [_kind(layer) for layer in manifest.layers]
-    paths = check_paths(map(_name, manifest.layers))
-    return tuple(map(ModelFile, paths, kinds, manifest.layers))
 
 
 def unpack(
@@ -70,11 +37,32 @@ def unpack(
     workers: int = _WORKERS,
     on_file: Callable[[ModelFile], None] = lambda _: None,
 ) -> tuple[ModelFile, ...]:
+    """Write the files of a model into a directory, as `unpack_layers` does.
+
+    Raises:
+        InvalidDocumentError, UnsafePathError: as `layers_of` does.
+        Error: as `unpack_layers` does.
+    """
+    layers = layers_of(reader, manifest)
+    return unpack_layers(
+        reader, layers, output, overwrite=overwrite, workers=workers, on_file=on_file
+    )
+
+
+def unpack_layers(
+    reader: ContentReader,
+    layers: Sequence[Layer],
+    output: Path,
+    *,
+    overwrite: bool = False,
+    workers: int = _WORKERS,
+    on_file: Callable[[ModelFile], None] = lambda _: None,
+) -> tuple[ModelFile, ...]:
     """Write the files of a model into a directory: all of them, or none.
 
     Args:
         reader: where the layers are; it is asked from several threads.
-        manifest: the model's.
+        layers: the model's (`layers_of`).
         output: a directory that is empty or not there.
         overwrite: take a directory that is not empty, and replace files of the same names. Other
             files stay as they are.
@@ -83,83 +71,90 @@ def unpack(
             name only when this returns.
 
     Raises:
-        InvalidDocumentError, UnsafePathError: as `files_of`.
-        ContentMismatchError: a layer is not what the manifest says.
+        ContentMismatchError: a layer is not what the manifest or the config says.
+        InvalidDocumentError, LimitExceededError: an archive is broken, or grows too much.
+        UnsafePathError: a name in an archive leaves the directory, or meets another one.
         ConflictError: `output` is in use.
         StorageError: the disk is full, or refused.
         NotFoundError, UnavailableError: the reader cannot have it.
     """
-    files = files_of(manifest)
     with staging(output, overwrite=overwrite) as stage:
-        stage.check_space(sum(file.descriptor.size for file in files))
-        _fetch_all(reader, files, stage, workers, on_file)
-        stage.commit([file.path for file in files])
+        # An archive may hold more: that is counted as it comes.
+        stage.check_space(sum(layer.descriptor.size for layer in layers))
+        numbered = _Numbered(stage)
+        budget = Budget(stage.free_space())
+        found = _extract_all(
+            reader, layers, numbered.open, budget, workers=workers, on_file=on_file
+        )
+        files = tuple(itertools.chain.from_iterable(found))
+        check_paths(str(file.path) for file in files)
+        stage.commit([(numbered.numbers[file.path], file.path) for file in files])
     return files
 
 
-def _kind(layer: Descriptor) -> LayerKind:
-    if layer.urls:
-        raise InvalidDocumentError(
-            f"the layer {layer.name!r} is to be fetched from elsewhere (urls), which is refused"
-        )
-    kind = media_types.kind_of_raw_layer(layer.media_type)
-    if kind is None:
-        raise InvalidDocumentError(
-            f"the layer {layer.name!r} is a {layer.media_type}, which is not read here",
-            hint=f"layers are read as {media_types.raw_layer(LayerKind.WEIGHT)} and its like",
-        )
-    return kind
+def files_of(
+    reader: ContentReader, layers: Sequence[Layer], *, workers: int = _WORKERS
+) -> tuple[ModelFile, ...]:
+    """Return the files of a model, with their digests, writing nothing.
+
+    Layers that are a file as it is are not fetched; archives are, because nothing else says what
+    is in them. Raises as `unpack_layers` does.
+    """
+
+    @contextlib.contextmanager
+    def nowhere(_: PurePosixPath) -> Iterator[Sink]:
+        yield _Nowhere()
+
+    told = [file_of(layer) for layer in layers]
+    untold = [layer for layer, file in zip(layers, told, strict=True) if file is None]
+    found = iter(_extract_all(reader, untold, nowhere, Budget(None), workers=workers))
+    files = tuple(
+        itertools.chain.from_iterable(next(found) if file is None else [file] for file in told)
+    )
+    check_paths(str(file.path) for file in files)
+    return files
 
 
-def _name(layer: Descriptor) -> str:
-    filepath = layer.annotations.get(media_types.FILEPATH)
-    title = layer.annotations.get(media_types.TITLE)
-    if filepath is not None and title is not None and filepath != title:
-        raise InvalidDocumentError(
-            f"the layer {layer.digest} has two names: {filepath[:200]!r} and {title[:200]!r}",
-            hint="tools would write two different files; build the model anew",
-        )
-    name = title if filepath is None else filepath
-    if name is None:
-        raise InvalidDocumentError(f"the layer {layer.digest} has no file name")
-    return name
+class _Nowhere:
+    """Takes bytes that are only hashed."""
+
+    def write(self, data: bytes) -> None:
+        """Forget `data`."""
 
 
-def _fetch_all(
+class _Numbered:
+    """Files in the hidden folder, each under the next number."""
+
+    def __init__(self, stage: Staging) -> None:
+        self._stage = stage
+        self._next = itertools.count()
+        self.numbers: dict[PurePosixPath, int] = {}
+
+    @contextlib.contextmanager
+    def open(self, path: PurePosixPath) -> Iterator[Sink]:
+        number = next(self._next)  # one step of the interpreter, so that no two threads share it
+        self.numbers[path] = number
+        with self._stage.create(number, path) as sink:
+            yield sink
+
+
+def _extract_all(
     reader: ContentReader,
-    files: tuple[ModelFile, ...],
-    stage: Staging,
+    layers: Sequence[Layer],
+    open_sink: OpenSink,
+    budget: Budget,
+    *,
     workers: int,
-    on_file: Callable[[ModelFile], None],
-) -> None:
-    stop = threading.Event()
+    on_file: Callable[[ModelFile], None] = lambda _: None,
+) -> list[list[ModelFile]]:
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="modelseal-unpack")
     try:
-        futures = [
-            pool.submit(_fetch, reader, file, number, stage, stop)
-            for number, file in enumerate(files)
-        ]
+        futures = [pool.submit(extract, reader, layer, open_sink, budget) for layer in layers]
         for future in as_completed(futures):
-            on_file(future.result())
+            for file in future.result():
+                on_file(file)
+        return [future.result() for future in futures]
     finally:
         # After an error, or Ctrl-C, the other layers are not fetched to their end.
-        stop.set()
+        budget.stop.set()
         pool.shutdown(cancel_futures=True)
-
-
-def _fetch(
-    reader: ContentReader, file: ModelFile, number: int, stage: Staging, stop: threading.Event
-) -> ModelFile:
-    left = file.descriptor.size
-    with reader.fetch(file.descriptor) as source, stage.create(number, file.path) as sink:
-        while chunk := source.read(CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                break
-            if stop.is_set():
-                raise StorageError(f"{file.path} was not fetched to its end")
-            sink.write(chunk)
-    # The reader promises it (`ContentReader.fetch`); the disk is not filled on a promise.
-    if left:
-        raise ContentMismatchError(f"{file.path}: the content has another size than its layer")
-    return file

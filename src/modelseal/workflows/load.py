@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelseal.errors import ContentMismatchError, StorageError
+from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, files_of
 from modelseal.oci.content import CHUNK, verifying
 from modelseal.oci.descriptor import Digest
@@ -40,13 +41,15 @@ def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -
 
     # (2) What was not pulled before is pulled, by that digest, beside its place; it gets its name
     #     when it is whole. A lock lets one of several workers do it, and the others wait.
-    files = files_of(verification.manifest)
+    layers = layers_of(services.store, verification.manifest)
     with _locked(cache, directory.name):
         if not directory.exists():
             _pull_whole(digest, directory, services)
             return directory
 
-    # (3) What was is hashed again, and nothing may stand beside it.
+    # (3) What was is hashed again, and nothing may stand beside it. What an archive holds is read
+    #     from the store again: only its bytes hang on the digest that was verified.
+    files = files_of(services.store, layers)
     for file in files:
         _check_file(directory, file)
     _check_nothing_else(directory, {file.path.as_posix() for file in files})

@@ -8,7 +8,8 @@ The steps are those of docs/pulling.md, in its order and numbering.
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelseal.modelpack.unpack import ModelFile, files_of, unpack
+from modelseal.modelpack.readers.families import layers_of
+from modelseal.modelpack.unpack import ModelFile, unpack_layers
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.store import fetch_manifest
 from modelseal.oci.transfer import CountingReader
@@ -54,12 +55,12 @@ def pull(
         subject = services.store.resolve(name)
         manifest = fetch_manifest(services.store, subject)
 
-    # (3) Check every name before the first byte is fetched.
-    files = files_of(manifest)
+    # (3) Check every name that the manifest tells before the first byte is fetched.
+    layers = layers_of(services.store, manifest)
 
     # (4) Fetch; a file gets its final name only after its digest matched.
-    services.on_event(StepStarted("pull", f"{len(files)} files"))
+    services.on_event(StepStarted("pull", f"{len(layers)} layers"))
     reader = CountingReader(services.store, services.on_event)
-    unpack(reader, manifest, output, overwrite=overwrite)
+    files = unpack_layers(reader, layers, output, overwrite=overwrite)
     services.on_event(StepFinished("pull", str(output)))
     return PulledModel(path=output, subject=subject, files=files, verification=verification)

@@ -31,6 +31,7 @@ from modelseal.modelpack.build import ModelPackage, build
 from modelseal.modelpack.inventory import scan
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.project import load_project
+from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, files_of, unpack
 from modelseal.oci.content import BytesContent, verifying
 from modelseal.oci.descriptor import Descriptor, Digest
@@ -114,7 +115,7 @@ def test_the_files_come_back_as_they_were(tmp_path: Path) -> None:
     files = unpack(store, package.manifest, tmp_path / "not" / "there" / "yet")
     assert contents(tmp_path / "not" / "there" / "yet") == contents(directory)
     assert [str(file.path) for file in files] == sorted(contents(directory))
-    assert files == files_of(package.manifest)
+    assert files == files_of(store, layers_of(store, package.manifest))
     assert {str(file.path): file.kind for file in files}["model.onnx"] is LayerKind.WEIGHT
 
 
@@ -183,7 +184,7 @@ def test_names_that_meet_write_nothing(tmp_path: Path, names: list[str], why: st
 
 
 def test_the_title_is_the_name_when_there_is_no_filepath() -> None:
-    (file,) = files_of(manifest_of(layer(b"x", None, title="x.bin")))
+    (file,) = layers_of(Blobs({}), manifest_of(layer(b"x", None, title="x.bin")))
     assert str(file.path) == "x.bin"
 
 
@@ -198,8 +199,7 @@ def test_the_title_is_the_name_when_there_is_no_filepath() -> None:
         *(
             (manifest_of(layer(b"x", "a", media_type=kind)), f"is a {re.escape(kind)}, which is")
             for kind in (
-                "application/vnd.cncf.model.weight.v1.tar",
-                "application/vnd.cncf.model.weight.v1.tar+gzip",
+                "application/vnd.cncf.model.weight.v1.raw+gzip",
                 "application/vnd.cncf.model.weights.v1.raw",
                 "application/vnd.cncf.model.weight.v1.raw.evil",
                 "application/vnd.oci.image.layer.v1.tar",
@@ -209,14 +209,14 @@ def test_the_title_is_the_name_when_there_is_no_filepath() -> None:
 )
 def test_what_is_not_such_a_model_is_said(manifest: Manifest, message: str) -> None:
     with pytest.raises(InvalidDocumentError, match=message):
-        files_of(manifest)
+        layers_of(Blobs({}), manifest)
 
 
 def test_a_layer_from_elsewhere_is_refused() -> None:
     content = json.loads(manifest_of(layer(b"x", "a")).raw)
     content["layers"][0]["urls"] = ["http://169.254.169.254/latest/meta-data"]
     with pytest.raises(InvalidDocumentError, match=r"fetched from elsewhere \(urls\)"):
-        files_of(Manifest.parse(json.dumps(content).encode()))
+        layers_of(Blobs({}), Manifest.parse(json.dumps(content).encode()))
 
 
 def test_a_directory_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
