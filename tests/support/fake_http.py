@@ -4,11 +4,13 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _CHUNK = 1 << 16
+_PACE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Answer:
     """Close the connection instead."""
     cut_after: int | None = None
     """Close the connection after so many bytes of the body."""
+    rate: int = 0
+    """Send so many bytes of the body a second; 0 for all at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Fault:
         cut_after: close the connection after so many bytes of the body.
         corrupt: change one byte of the body.
         delay: wait so many seconds before the answer.
+        rate: send so many bytes of the body a second.
     """
 
     method: str = ""
@@ -68,6 +73,7 @@ class Fault:
     cut_after: int | None = None
     corrupt: bool = False
     delay: float = 0.0
+    rate: int = 0
 
     def matches(self, request: Recorded) -> bool:
         """Tell whether it is this request's turn; that counts it."""
@@ -96,6 +102,7 @@ class Fault:
         answer.drop = answer.drop or self.drop
         if self.cut_after is not None:
             answer.cut_after = self.cut_after
+        answer.rate = self.rate or answer.rate
 
 
 class Server(ThreadingHTTPServer):
@@ -161,9 +168,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body[: answer.cut_after])
+            self._send_body(answer)
         if answer.cut_after is not None:
             self.close_connection = True
+
+    def _send_body(self, answer: Answer) -> None:
+        body = memoryview(answer.body)[: answer.cut_after]
+        if not answer.rate:
+            self.wfile.write(body)
+            return
+        begun, sent = time.monotonic(), 0
+        while sent < len(body):
+            due = int((time.monotonic() - begun) * answer.rate) + 1
+            if due > sent:
+                self.wfile.write(body[sent:due])
+                sent = due
+            time.sleep(_PACE)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing; `requests` has it all."""

@@ -3,12 +3,10 @@
 """Requests to one registry: with a token, through redirects, again when it may help."""
 
 import contextlib
-import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import urllib3
 from urllib3 import exceptions
@@ -17,18 +15,17 @@ from modelseal.errors import LimitExceededError, UnavailableError, UsageError
 from modelseal.oci.reference import Repository
 from modelseal.oci.registry.answers import MAX_ANSWER, MAX_REFUSAL, Answer, is_transient, refusal
 from modelseal.oci.registry.auth import Authenticator
+from modelseal.oci.registry.body import Body, no_longer_than
 from modelseal.oci.registry.hosts import Origin, Target, check_step, is_loopback, split_port
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.retry import TransientError, retry_after, retrying
 from modelseal.oci.registry.transport import Transport, failure
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 PULL = "pull"
 PUSH = "pull,push"
 
 _MAX_REDIRECTS = 5
+_BODIES = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DOCKER_HUB = frozenset({"docker.io", "index.docker.io"})
 _DOCKER_HUB_API = "registry-1.docker.io"
@@ -101,7 +98,7 @@ class Client:
         return self._read(request.method, response, target, request.limit)
 
     def open(self, request: Request) -> tuple[Answer, "Body | None"]:
-        """Return the answer, with its body as a stream if the status is 200.
+        """Return the answer, with its body as a stream if the status is 200 or 206.
 
         Raises:
             Error: as `call` does. What breaks off later, breaks in the stream.
@@ -109,10 +106,17 @@ class Client:
 
         def attempt() -> tuple[Answer, Body | None]:
             response, target = self._send(request)
-            if response.status != HTTPStatus.OK:
+            if response.status not in _BODIES:
                 return self._read(request.method, response, target, MAX_REFUSAL), None
             answer = self._answer(response, target)
-            return answer, Body(response, target.origin, request.what)
+            body = Body(
+                response,
+                target.origin,
+                request.what,
+                length=answer.length,
+                slowest=self._options.slowest_read,
+            )
+            return answer, body
 
         return retrying(self._options.retry, attempt)
 
@@ -204,7 +208,8 @@ class Client:
         good = response.status < HTTPStatus.MULTIPLE_CHOICES
         body = b""
         if method != "HEAD":
-            body = _read_at_most(response, limit if good else MAX_REFUSAL, target.origin)
+            with no_longer_than(self._options.slowest_read, response):
+                body = _read_at_most(response, limit if good else MAX_REFUSAL, target.origin)
         response.release_conn()
         if good and len(body) > limit:
             raise LimitExceededError(
@@ -218,42 +223,6 @@ class Client:
     ) -> Answer:
         elsewhere = "" if target.origin == self._origin else target.origin.netloc
         return Answer(response.status, _headers(response), body, target, elsewhere)
-
-
-class Body(io.RawIOBase):
-    """The body of an answer as a stream; a broken connection is an `UnavailableError`."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, origin: Origin, what: str) -> None:
-        """Read `response`, which is closed with this stream."""
-        self._response = response
-        self._origin = origin
-        self._what = what
-        self._seen = 0
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill `buffer` with the next bytes; 0 at the end."""
-        view = memoryview(buffer).cast("B")
-        try:
-            data = self._response.read(len(view), decode_content=False)
-        except (exceptions.HTTPError, OSError) as error:
-            raise UnavailableError(
-                f"{self._origin.netloc}: {self._what} broke off after {self._seen} bytes",
-                hint="the network or the registry; try again",
-            ) from error
-        view[: len(data)] = data
-        self._seen += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Give the connection back if it is at its end, else close it."""
-        if not self.closed:
-            self._response.close()
-            self._response.release_conn()
-        super().close()
 
 
 def origin_of(registry: str, options: RegistryOptions) -> Origin:

@@ -46,6 +46,7 @@ class RegistryOptions:
         user_agent: how we call ourselves.
         connect_timeout: to connect, and for the TLS handshake.
         read_timeout: until the next bytes arrive or are taken.
+        slowest_read: until the next 256 KiB of content, or the whole of another answer, are there.
         commit_timeout: until a registry has put away a blob whose last byte it has.
         retry: when to try again.
     """
@@ -60,5 +61,6 @@ class RegistryOptions:
     user_agent: str = f"modelseal/{__version__}"
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    slowest_read: float = 60.0
     commit_timeout: float = 900.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)

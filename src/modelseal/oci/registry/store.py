@@ -27,10 +27,11 @@ from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest
 from modelseal.oci.reference import Repository, check_tag
 from modelseal.oci.referrer import referrer_of
 from modelseal.oci.registry import sessions
-from modelseal.oci.registry.answers import Answer, expect, refusal
+from modelseal.oci.registry.answers import Answer, expect
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.ranges import RangeBody
 from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
 from modelseal.oci.registry.upload import upload_blob
 
@@ -88,16 +89,17 @@ class RegistryStore:
         """
         if target.is_manifest:
             return verifying(BytesContent(self._manifest_bytes(target, PULL)).open(), target)
+        return verifying(cast("BinaryIO", self.fetch_range(target, 0, target.size)), target)
+
+    def fetch_range(self, target: Descriptor, start: int, end: int) -> RangeBody:
+        """Open the bytes `start` to `end` of a blob; what breaks off is asked for again.
+
+        Raises:
+            NotFoundError, UnavailableError, AccessDeniedError, ContentMismatchError.
+        """
         what = f"the blob {target.digest} of {self}"
-        answer, body = self._client.open(
-            Request(method="GET", target=f"blobs/{target.digest}", what=what)
-        )
-        if body is None:
-            raise refusal(answer, what, self._client.registry)
-        if answer.length not in {None, target.size}:
-            body.close()
-            raise _wrong_length(answer, target, what)
-        return verifying(cast("BinaryIO", body), target)
+        retry = self._options.retry
+        return RangeBody(self._client, retry, target, what, start=start, end=end)
 
     def push(self, expected: Descriptor, content: Content) -> None:
         """Store content that is what `expected` says, unless it is there already.
@@ -322,13 +324,6 @@ def _check_claim(claim: Digest | None, digest: Digest, what: str) -> None:
             f"{what}: the bytes have the digest {digest}, not {claim}",
             hint="the registry or the network changed it; fetch it again, or from a mirror",
         )
-
-
-def _wrong_length(answer: Answer, target: Descriptor, what: str) -> Exception:
-    return ContentMismatchError(
-        f"{what} is served with {answer.length} bytes, not {target.size}",
-        hint="the registry or the network changed it; fetch it again, or from a mirror",
-    )
 
 
 def _tags(answer: Answer, what: str) -> list[str]:
