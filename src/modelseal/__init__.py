@@ -15,10 +15,13 @@ from modelseal.version import __version__
 if TYPE_CHECKING:
     from modelseal.api import (
         Believe,
+        Copied,
+        IncompleteCopyError,
         Publication,
         PulledModel,
         RegistryOptions,
         Verification,
+        copy,
         load,
         publish,
         pull,
@@ -27,12 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Believe",
+    "Copied",
     "Error",
+    "IncompleteCopyError",
     "Publication",
     "PulledModel",
     "RegistryOptions",
     "Verification",
     "__version__",
+    "copy",
     "load",
     "publish",
     "pull",

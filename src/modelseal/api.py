@@ -15,10 +15,12 @@ from modelseal.errors import KeyFileError, UsageError
 from modelseal.oci.events import discard
 from modelseal.oci.reference import Reference, parse_reference
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.workflows import copy as copy_workflow
 from modelseal.workflows import load as load_workflow
 from modelseal.workflows import publish as publish_workflow
 from modelseal.workflows import pull as pull_workflow
 from modelseal.workflows import verify as verify_workflow
+from modelseal.workflows.copy import Copied, IncompleteCopyError, Target
 from modelseal.workflows.events import EventSink
 from modelseal.workflows.publish import Publication
 from modelseal.workflows.pull import PulledModel
@@ -37,10 +39,13 @@ from modelseal.workflows.wiring import (
 
 __all__ = [
     "Believe",
+    "Copied",
+    "IncompleteCopyError",
     "Publication",
     "PulledModel",
     "RegistryOptions",
     "Verification",
+    "copy",
     "load",
     "publish",
     "pull",
@@ -186,6 +191,44 @@ def load(
         _path(cache) or load_workflow.default_cache(os.environ),
         trust=_trust(settings),
         services=_services(target, settings, on_event),
+    )
+
+
+def copy(
+    source: str,
+    *destinations: str,
+    recursive: bool = False,
+    platform: str = "",
+    registry: RegistryOptions | None = None,
+    on_event: EventSink = discard,
+) -> Copied:
+    """Copy the model that `source` points at, every byte as it is, with one read for all.
+
+    Args:
+        source: a reference.
+        destinations: `registry/repository:tag` or `oci:PATH[:tag]`, at least one.
+        recursive: with all that speaks about it: signatures, attestations.
+        platform: of an index only this one, `os/architecture[/variant]`.
+        registry: how to speak to registries: TLS, credentials, time-outs.
+        on_event: told about progress, from several threads.
+
+    Raises:
+        IncompleteCopyError: some of several destinations failed; it says which and why.
+        Error: the source, or the only destination, failed.
+    """
+    if not destinations:
+        raise UsageError("no destination is named", hint="name registry/repository:tag or oci:PATH")
+    origin = parse_reference(source)
+    settings = Settings(registry=registry or RegistryOptions())
+    references = [parse_reference(text) for text in destinations]
+    return copy_workflow.copy(
+        name_of(origin),
+        open_store(origin.location, settings),
+        origin.location,
+        [Target(reference=one, store=open_store(one.location, settings)) for one in references],
+        recursive=recursive,
+        platform=platform,
+        on_event=on_event,
     )
 
 

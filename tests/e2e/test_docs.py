@@ -76,6 +76,8 @@ ANSWERS = {
     "sign": ("sign", "oci:store:1.4.0", "--key", "release.key", "--output", "json"),
     "verify": ("verify", "oci:store:1.4.0", "--key", "release.key.pub", "--output", "json"),
     "pull": ("pull", "oci:store:1.4.0", "--output", "out", "--key", "release.key.pub", "--json"),
+    "copy": ("copy", "-r", "oci:store:1.4.0", "oci:carrier:1.4.0", "--output", "json"),
+    "tag": ("tag", "oci:store:1.4.0", "stable", "--output", "json"),
     "inspect": ("inspect", "oci:store:1.4.0", "--output", "json"),
     "list": ("list", "oci:store", "--output", "json"),
     "key generate": ("key", "generate", "--output", "new.key", "--json"),

@@ -7,16 +7,33 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import assert_never
+from typing import TYPE_CHECKING
 
 import typer
 
+from modelseal.cli.pace import Pace
 from modelseal.cli.render.text import printable, size
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.oci.events import BytesMoved, TransferFinished, TransferStarted, discard
+from modelseal.oci.events import (
+    BytesMoved,
+    TransferEvent,
+    TransferFinished,
+    TransferPlanned,
+    TransferStarted,
+    discard,
+)
 from modelseal.workflows.events import Event, EventSink, StepFinished, StepStarted
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 _LINE_EVERY_SECONDS = 5.0
+_MOST_BARS = 8
+_MOST_NAMED = 20
+"""With more files than this, their names are not listed one by one."""
+
+_NAME_WIDTH = 36
+_REFRESH_SECONDS = 0.1
 
 
 @contextmanager
@@ -34,106 +51,192 @@ def progress(*, quiet: bool) -> Iterator[EventSink]:
         yield _Lines()
 
 
-class _Lines:
-    """One line a step; for a transfer a line every few seconds."""
+class _Teller:
+    """What bars and lines have in common: steps, names of files, sums."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._moved = 0
-        self._told = time.monotonic()
+        self._pace = Pace()
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            self._tell(event)
+            match event:
+                case StepStarted(step, detail):
+                    self._step_started(step, printable(detail))
+                case StepFinished(step, detail):
+                    self._end_transfer()
+                    self._line(f"{step}: {printable(detail)}")
+                case _:
+                    self._transfer(event, time.monotonic())
 
-    def _tell(self, event: Event) -> None:
-        match event:
-            case StepStarted():
-                self._moved = 0
-            case StepFinished(step, detail):
-                typer.echo(f"{step}: {printable(detail)}", err=True)
-            case BytesMoved(_, count):
-                self._moved += count
-                if time.monotonic() - self._told >= _LINE_EVERY_SECONDS:
-                    self._told = time.monotonic()
-                    typer.echo(f"  {size(self._moved)} so far", err=True)
-            case TransferFinished(descriptor, skipped):
-                how = "there already" if skipped else "done"
-                name = printable(descriptor.name)
-                typer.echo(f"  {name} ({size(descriptor.size)}): {how}", err=True)
-            case TransferStarted():
-                pass
-            case _:
-                assert_never(event)
+    def _step_started(self, step: str, detail: str) -> None:
+        raise NotImplementedError
+
+    def _line(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _show(self, event: TransferEvent, now: float) -> None:
+        raise NotImplementedError
+
+    def _transfer(self, event: TransferEvent, now: float) -> None:
+        if isinstance(event, TransferPlanned) and self._pace.planned is not None:
+            self._end_transfer()
+        self._pace.note(event, now)
+        if isinstance(event, TransferFinished) and self._named:
+            how = "there already" if event.skipped else "done"
+            descriptor = event.descriptor
+            self._line(f"  {printable(descriptor.name)} ({size(descriptor.size)}): {how}")
+        self._show(event, now)
+
+    @property
+    def _named(self) -> bool:
+        planned = self._pace.planned
+        return planned is None or planned.files <= _MOST_NAMED
+
+    def _end_transfer(self) -> None:
+        if self._pace.finished and not self._named:
+            self._line(f"  {self._pace.summary(time.monotonic())}")
+        self._pace = Pace()
 
 
-class _Bars:
-    """A bar a file while it moves, a line a step. rich is imported here, and only here.
+class _Lines(_Teller):
+    """One line a step; for a transfer a line every few seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = time.monotonic()
+
+    def _step_started(self, step: str, detail: str) -> None:
+        """Say nothing: the step says when it is done."""
+
+    def _line(self, text: str) -> None:
+        typer.echo(text, err=True)
+
+    def _show(self, event: TransferEvent, now: float) -> None:
+        if isinstance(event, TransferPlanned):
+            self._told = now
+        if not isinstance(event, BytesMoved) or now - self._told < _LINE_EVERY_SECONDS:
+            return
+        self._told = now
+        pace = self._pace
+        parts = [size(pace.done)]
+        if pace.planned is not None:
+            parts = [
+                f"{pace.finished} of {pace.planned.files} files",
+                f"{size(min(pace.done, pace.planned.size))} of {size(pace.planned.size)}",
+            ]
+        speed = pace.speed(now)
+        self._line(f"  {', '.join([*parts, speed] if speed else parts)}")
+
+
+class _Bars(_Teller):
+    """A bar a file while it moves, one for all, a line a step. rich is imported only here.
 
     Bars are drawn only while something moves: a step may ask for a passphrase or open a browser,
     and must not be drawn over.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TaskID,
-            TextColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            TextColumn("{task.fields[speed]}", markup=False),
             console=Console(stderr=True, highlight=False),
             transient=True,
         )
         self._bars: dict[Digest, TaskID] = {}
-        self._lock = threading.Lock()
+        self._waiting: dict[Digest, Descriptor] = {}
+        self._total: TaskID | None = None
+        self._drawn = 0.0
 
     def stop(self) -> None:
         """Take away all bars."""
         self._progress.stop()
-
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            self._tell(event)
-
-    def _tell(self, event: Event) -> None:
-        match event:
-            case StepStarted(step, detail):
-                self._line(f"{step} {printable(detail)} …")
-            case StepFinished(step, detail):
-                self._line(f"{step}: {printable(detail)}")
-            case TransferStarted(descriptor):
-                self._start(descriptor)
-            case BytesMoved(descriptor, count):
-                bar = self._bars.get(descriptor.digest)
-                if bar is not None:
-                    self._progress.advance(bar, count)
-            case TransferFinished(descriptor, skipped):
-                self._finish(descriptor, "there already" if skipped else "done")
-            case _:
-                assert_never(event)
-
-    def _start(self, descriptor: Descriptor) -> None:
-        if not self._bars:
-            self._progress.start()
-        name = printable(descriptor.name)
-        self._bars[descriptor.digest] = self._progress.add_task(name, total=descriptor.size)
-
-    def _finish(self, descriptor: Descriptor, how: str) -> None:
-        self._line(f"  {printable(descriptor.name)} ({size(descriptor.size)}): {how}")
-        bar = self._bars.pop(descriptor.digest, None)
-        if bar is not None:
+        for bar in self._progress.task_ids:
             self._progress.remove_task(bar)
-        if not self._bars:
-            self._progress.stop()
+        self._bars.clear()
+        self._waiting.clear()
+        self._total = None
+
+    def _step_started(self, step: str, detail: str) -> None:
+        self._end_transfer()
+        self._line(f"{step} {detail} …")
+
+    def _end_transfer(self) -> None:
+        self.stop()
+        super()._end_transfer()
 
     def _line(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _show(self, event: TransferEvent, now: float) -> None:
+        match event:
+            case TransferPlanned():
+                pass
+            case TransferStarted(descriptor):
+                self._start(descriptor)
+            case BytesMoved(descriptor, _):
+                self._draw(descriptor, now)
+            case TransferFinished(descriptor, _):
+                self._finish(descriptor, now)
+
+    def _start(self, descriptor: Descriptor) -> None:
+        if not self._progress.live.is_started:
+            self._progress.start()
+        planned = self._pace.planned
+        if self._total is None and planned is not None and planned.files > 1:
+            self._total = self._add(f"total of {planned.files} files", planned.size)
+        if descriptor.digest in self._bars:
+            self._progress.update(self._bars[descriptor.digest], completed=0)
+        elif len(self._bars) < _MOST_BARS:
+            self._bars[descriptor.digest] = self._add(_short(descriptor), descriptor.size)
+        else:
+            self._waiting[descriptor.digest] = descriptor
+
+    def _add(self, name: str, total: int) -> "TaskID":
+        return self._progress.add_task(name, total=total, speed="")
+
+    def _draw(self, descriptor: Descriptor, now: float) -> None:
+        if now - self._drawn < _REFRESH_SECONDS:
+            return
+        self._drawn = now
+        speed = self._pace.speed(now)
+        bar = self._bars.get(descriptor.digest)
+        if bar is not None:
+            alone = self._total is None and len(self._bars) == 1
+            self._progress.update(
+                bar, completed=self._pace.of(descriptor), speed=speed if alone else ""
+            )
+        self._draw_total(speed)
+
+    def _draw_total(self, speed: str) -> None:
+        if self._total is not None and self._pace.planned is not None:
+            self._progress.update(
+                self._total,
+                description=f"{self._pace.finished} of {self._pace.planned.files} files",
+                completed=min(self._pace.done, self._pace.planned.size),
+                speed=speed,
+            )
+
+    def _finish(self, descriptor: Descriptor, now: float) -> None:
+        self._waiting.pop(descriptor.digest, None)
+        bar = self._bars.pop(descriptor.digest, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        if self._waiting and len(self._bars) < _MOST_BARS:
+            following = self._waiting.pop(next(iter(self._waiting)))
+            self._bars[following.digest] = self._add(_short(following), following.size)
+        self._draw_total(self._pace.speed(now))
+        if self._pace.complete or (self._pace.planned is None and not self._bars):
+            self.stop()
+
+
+def _short(descriptor: Descriptor) -> str:
+    """Write a file's name, cut in front: files of one model differ at the end."""
+    name = printable(descriptor.name)
+    return name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"

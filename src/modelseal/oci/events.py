@@ -10,8 +10,16 @@ from modelseal.oci.descriptor import Descriptor
 
 
 @dataclass(frozen=True, slots=True)
+class TransferPlanned:
+    """`files` contents with `size` bytes in all are about to move, or to be skipped."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransferStarted:
-    """The bytes of `descriptor` begin to move."""
+    """The bytes of `descriptor` begin to move; told again when they begin anew."""
 
     descriptor: Descriptor
 
@@ -32,7 +40,7 @@ class TransferFinished:
     skipped: bool
 
 
-TransferEvent: TypeAlias = TransferStarted | BytesMoved | TransferFinished
+TransferEvent: TypeAlias = TransferPlanned | TransferStarted | BytesMoved | TransferFinished
 TransferSink: TypeAlias = Callable[[TransferEvent], None]
 """Called from several threads at once; it must not raise and not block."""
 

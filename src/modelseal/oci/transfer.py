@@ -14,6 +14,7 @@ from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import (
     BytesMoved,
     TransferFinished,
+    TransferPlanned,
     TransferSink,
     TransferStarted,
     discard,
@@ -40,6 +41,7 @@ def push_all(
     once: dict[Digest, tuple[Descriptor, Content]] = {}
     for descriptor, content in blobs:
         once.setdefault(descriptor.digest, (descriptor, content))
+    on_event(TransferPlanned(len(once), sum(blob.size for blob, _ in once.values())))
     with ThreadPoolExecutor(WORKERS) as pool:
         moves = [pool.submit(_push, store, *pair, on_event) for pair in once.values()]
         try:
