@@ -8,6 +8,8 @@ with the descriptor, and nothing unbounded is read into memory.
 
 import hashlib
 import io
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -50,9 +52,30 @@ class FileContent:
     def open(self) -> BinaryIO:
         """Open the file at its start. Raises `StorageError`."""
         try:
-            return self.path.open("rb", buffering=0)
+            return open_plain(self.path)
         except OSError as error:
             raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
+
+
+def open_plain(path: Path, *, buffering: int = 0, flags: int = 0) -> BinaryIO:
+    """Open a plain file, unbuffered unless told how many bytes to buffer.
+
+    A stranger's layout may hold a pipe under the name of a blob: to open it would never end.
+
+    Args:
+        path: the file, or a link to it.
+        buffering: as of `open`.
+        flags: more flags of `os.open`, as `O_NOFOLLOW`.
+
+    Raises:
+        OSError: it cannot be opened.
+        StorageError: it is a pipe, a device, a socket or a directory.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StorageError(f"cannot read {path}: it is not a plain file")
+    return os.fdopen(handle, "rb", buffering)
 
 
 class VerifyingReader(io.RawIOBase):

@@ -9,6 +9,7 @@ is found by reading the manifests that are listed there.
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,7 +24,7 @@ from modelseal.errors import (
     NotFoundError,
     StorageError,
 )
-from modelseal.oci.content import CHUNK, Content, verifying
+from modelseal.oci.content import CHUNK, Content, open_plain, verifying
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index
 from modelseal.oci.reference import check_tag
@@ -56,7 +57,7 @@ class LayoutStore:
         """Open content. Raises `NotFoundError`, `StorageError`."""
         path = self._blob(target.digest)
         try:
-            return verifying(path.open("rb", buffering=0), target)
+            return verifying(open_plain(path), target)
         except FileNotFoundError as error:
             raise NotFoundError(f"{target.digest} is not in {self}") from error
         except OSError as error:
@@ -73,9 +74,10 @@ class LayoutStore:
     def exists(self, target: Descriptor) -> bool:
         """Tell whether the content is here, at the right size."""
         try:
-            return self._blob(target.digest).stat().st_size == target.size
+            found = self._blob(target.digest).stat()
         except OSError:
             return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == target.size
 
     def resolve(self, name: str | Digest) -> Descriptor:
         """Return what a tag or digest points at. Raises `NotFoundError`."""
@@ -88,7 +90,7 @@ class LayoutStore:
 
     def tags(self) -> Iterator[str]:
         """Yield all tags. Raises `NotFoundError` when there is no layout."""
-        if not (self._path / "index.json").is_file():
+        if not self._is_layout():
             raise NotFoundError(f"{self._path} is no OCI layout", hint=_MAKE_ONE)
         names = {entry.annotations.get(REF_NAME, "") for entry in self._entries()}
         yield from sorted(names - {""})
@@ -131,16 +133,23 @@ class LayoutStore:
         return self._path / "blobs" / digest.algorithm / digest.encoded
 
     def _hint(self) -> str:
-        if not (self._path / "index.json").is_file():
+        if not self._is_layout():
             return f"{self._path} is no OCI layout; {_MAKE_ONE}"
         known = list(self.tags())[:10]
         return f"tags here: {', '.join(known)}" if known else "no tag is here"
 
+    def _is_layout(self) -> bool:
+        path = self._path / "index.json"
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
+
     def _prepare(self) -> None:
         marker = self._path / "oci-layout"
-        if marker.is_file():
-            return
         try:
+            if marker.is_file():
+                return
             (self._path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             others = {entry.name for entry in self._path.iterdir()} - {"blobs", "index.json"}
             others = {name for name in others if not name.startswith(_UNFINISHED)}
@@ -170,7 +179,7 @@ class LayoutStore:
     def _entries(self) -> list[Descriptor]:
         path = self._path / "index.json"
         try:
-            with path.open("rb") as stream:
+            with open_plain(path, buffering=CHUNK) as stream:
                 raw = stream.read(_MAX_INDEX_BYTES + 1)
         except FileNotFoundError:
             return []
