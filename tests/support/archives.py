@@ -6,7 +6,7 @@ import gzip
 import io
 import sys
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -103,3 +103,11 @@ def _info(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
     info.mode = 0o4777  # what an archive says of modes is not believed
     info.uid = info.gid = 1000
     return info
+
+
+COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "+gzip": gzipped,
+    "+zstd": zstd_compressed,
+}
+"""By the ends of media types."""

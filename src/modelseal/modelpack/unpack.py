@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
 
+from modelseal.errors import InvalidDocumentError
 from modelseal.modelpack._extract import Budget, ModelFile, OpenSink, Sink, extract, file_of
 from modelseal.modelpack._staging import Staging, staging
 from modelseal.modelpack.paths import check_paths
@@ -87,7 +88,7 @@ def unpack_layers(
             reader, layers, numbered.open, budget, workers=workers, on_file=on_file
         )
         files = tuple(itertools.chain.from_iterable(found))
-        check_paths(str(file.path) for file in files)
+        _check(files)
         stage.commit([(numbered.numbers[file.path], file.path) for file in files])
     return files
 
@@ -111,8 +112,17 @@ def files_of(
     files = tuple(
         itertools.chain.from_iterable(next(found) if file is None else [file] for file in told)
     )
-    check_paths(str(file.path) for file in files)
+    _check(files)
     return files
+
+
+def _check(files: Sequence[ModelFile]) -> None:
+    """See that there are files, and that no two meet, from whichever layers they come."""
+    if not files:
+        raise InvalidDocumentError(
+            "the model has no files", hint="of an image, the model is what stands below models/"
+        )
+    check_paths(str(file.path) for file in files)
 
 
 class _Nowhere:

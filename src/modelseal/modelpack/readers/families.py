@@ -1,14 +1,16 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of an artifact, whichever family it belongs to."""
+"""Which family an artifact belongs to, and its layers."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, TypeAlias
 
 from modelseal.documents import parse_json_object
 from modelseal.errors import InvalidDocumentError
 from modelseal.modelpack.paths import check_paths
-from modelseal.modelpack.readers import modelpack
-from modelseal.modelpack.readers.layer import Layer
+from modelseal.modelpack.readers import artifact, docker, image, kitops, modelpack
+from modelseal.modelpack.readers.layer import Layer, ReadConfig
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.store import ContentReader, fetch_bytes
 
@@ -16,8 +18,43 @@ MAX_CONFIG_BYTES = 4 << 20
 """Largest config of a model that is read, in bytes."""
 
 
+class Family(StrEnum):
+    """A way to pack models."""
+
+    MODELPACK = "modelpack"
+    KITOPS = "kitops"
+    DOCKER = "docker-model"
+    IMAGE = "image"
+    ARTIFACT = "artifact"
+
+
+_Reader: TypeAlias = Callable[[Manifest, ReadConfig], tuple[Layer, ...]]
+_READERS: Mapping[Family, _Reader] = {
+    Family.MODELPACK: modelpack.read,
+    Family.KITOPS: kitops.read,
+    Family.DOCKER: docker.read,
+    Family.IMAGE: image.read,
+    Family.ARTIFACT: artifact.read,
+}
+_TYPES: Mapping[str, Family] = {
+    **dict.fromkeys(modelpack.ARTIFACT_TYPES | modelpack.CONFIGS, Family.MODELPACK),
+    **dict.fromkeys((kitops.ARTIFACT_TYPE, kitops.CONFIG), Family.KITOPS),
+    **dict.fromkeys(docker.CONFIGS, Family.DOCKER),
+    **dict.fromkeys(image.CONFIGS, Family.IMAGE),
+}
+
+
+def family_of(manifest: Manifest) -> Family:
+    """Return how a model was packed, by the media types of its config and manifest.
+
+    Each family refuses a manifest whose two types do not belong together.
+    """
+    types = (manifest.config.media_type, manifest.artifact_type)
+    return next((_TYPES[found] for found in types if found in _TYPES), Family.ARTIFACT)
+
+
 def layers_of(reader: ContentReader, manifest: Manifest) -> tuple[Layer, ...]:
-    """Return the layers of a model, in the manifest's order; their names are safe.
+    """Return the layers of a model, in the manifest's order; names that it tells are safe.
 
     Raises:
         InvalidDocumentError: it is no model of a family that is read.
@@ -32,6 +69,6 @@ def layers_of(reader: ContentReader, manifest: Manifest) -> tuple[Layer, ...]:
 
     if not manifest.layers:
         raise InvalidDocumentError(f"the model {manifest.descriptor.digest} has no files")
-    layers = modelpack.read(manifest, config)
+    layers = _READERS[family_of(manifest)](manifest, config)
     check_paths(str(layer.path) for layer in layers if layer.path is not None)
     return layers

@@ -61,7 +61,7 @@ def as_named(name: str) -> str | None:
 
 def below(directory: str) -> Place:
     """Place members in `directory`, under their own names."""
-    return as_named if directory in ("", ".") else lambda name: f"{directory}/{name}"
+    return as_named if directory == "." else lambda name: f"{directory}/{name}"
 
 
 def refuse_urls(layer: Descriptor) -> None:
