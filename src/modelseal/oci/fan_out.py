@@ -13,11 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from modelseal.errors import Error, UnavailableError
+from modelseal.errors import Error
 from modelseal.oci.content import CHUNK, Content
 from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.events import BytesMoved, TransferSink, TransferStarted
@@ -31,9 +31,6 @@ PATIENCE = 20.0
 
 _DEPTH = 4
 """Chunks that a writer may be behind the reader."""
-
-_RESUMES = 3
-"""How often a source that breaks off is opened again for one reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +175,23 @@ class _PipedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        if not self._left and self._own is None:
-            chunk = self._pipe.get()
-            if chunk is None:
-                self._own = self._content.open()
-                _skip(self._own, self._given)
-            else:
-                self._left = memoryview(chunk)
-        if self._own is not None:
-            self._left = memoryview(self._own.read(CHUNK))
+        if not self._left:
+            self._left = memoryview(self._next())
         view = memoryview(buffer).cast("B")
         count = min(len(view), len(self._left))
         view[:count] = self._left[:count]
         self._left = self._left[count:]
         self._given += count
         return count
+
+    def _next(self) -> bytes:
+        if self._own is None:
+            chunk = self._pipe.get()
+            if chunk is not None:
+                return chunk
+            self._own = self._content.open()
+            _skip(self._own, self._given)
+        return self._own.read(CHUNK)
 
     def close(self) -> None:
         if not self.closed:
@@ -203,53 +202,28 @@ class _PipedStream(io.RawIOBase):
 
 
 class _SourceStream(io.RawIOBase):
-    """A blob as it comes; when the source breaks off it is opened again, a few times."""
+    """A blob as it comes from the source, told about as it moves."""
 
     def __init__(self, content: SourceContent) -> None:
         self._content = content
-        self._seen = 0
-        self._resumes = _RESUMES
-        self._context: AbstractContextManager[BinaryIO] | None = None
+        self._opened = ExitStack()
         content.on_event(TransferStarted(content.blob))
-        self._open()
-
-    def _open(self) -> None:
-        context = self._content.source.fetch(self._content.blob)
-        self._stream = context.__enter__()
-        self._context = context
-
-    def _close_source(self) -> None:
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
-        self._context = None
+        self._stream = self._opened.enter_context(content.source.fetch(content.blob))
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._read(len(view))
+        data = self._stream.read(len(view))
         view[: len(data)] = data
-        self._seen += len(data)
         if data:
             self._content.on_event(BytesMoved(self._content.blob, len(data)))
         return len(data)
 
-    def _read(self, count: int) -> bytes:
-        while True:
-            try:
-                return self._stream.read(count)
-            except UnavailableError:
-                if not self._resumes:
-                    raise
-                self._resumes -= 1
-                self._close_source()
-                self._open()
-                _skip(self._stream, self._seen)
-
     def close(self) -> None:
         if not self.closed:
-            self._close_source()
+            self._opened.close()
         super().close()
 
 
