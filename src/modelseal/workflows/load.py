@@ -15,7 +15,7 @@ from pathlib import Path
 from modelseal.errors import ContentMismatchError, StorageError
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, files_of
-from modelseal.oci.content import CHUNK, verifying
+from modelseal.oci.content import CHUNK, open_plain, verifying
 from modelseal.oci.descriptor import Digest
 from modelseal.workflows.pull import pull
 from modelseal.workflows.services import Services
@@ -42,10 +42,11 @@ def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -
     # (2) What was not pulled before is pulled, by that digest, beside its place; it gets its name
     #     when it is whole. A lock lets one of several workers do it, and the others wait.
     layers = layers_of(services.store, verification.manifest)
-    with _locked(cache, directory.name):
-        if not directory.exists():
-            _pull_whole(digest, directory, services)
-            return directory
+    if not directory.exists():  # a cache that is whole may stand on a read-only disk
+        with _locked(cache, directory.name):
+            if not directory.exists():
+                _pull_whole(digest, directory, services)
+                return directory
 
     # (3) What was is hashed again, and nothing may stand beside it. What an archive holds is read
     #     from the store again: only its bytes hang on the digest that was verified.
@@ -94,7 +95,8 @@ def _check_file(directory: Path, file: ModelFile) -> None:
     if path.is_symlink() or path.resolve() != directory.resolve() / file.path:
         raise _changed(path, "is a link")
     try:
-        with verifying(path.open("rb", buffering=0), file.descriptor) as stream:
+        source = open_plain(path, flags=os.O_NOFOLLOW)
+        with verifying(source, file.descriptor) as stream:
             while stream.read(CHUNK):
                 pass
     except FileNotFoundError as error:

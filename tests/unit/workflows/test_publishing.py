@@ -3,6 +3,7 @@
 """Publish, verify, pull and load on a store in memory, with a key: order is a safety property."""
 
 import io
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from modelseal.errors import (
     Error,
     InvalidDocumentError,
     NotFoundError,
+    StorageError,
     UnavailableError,
     UsageError,
 )
@@ -358,6 +360,36 @@ def test_workers_that_load_at_once_pull_once_and_a_killed_pull_is_no_obstacle(
             f"sha256-{digest.encoded}"
         ]
         shutil.rmtree(cache)
+
+
+def test_a_pipe_in_the_cache_stalls_no_load(model: Path, tmp_path: Path) -> None:
+    store = MemoryStore()
+    published(model, store)
+    path = load("1.4.0", tmp_path / "cache", trust=TRUST, services=services(store))
+    (path / "config.json").unlink()
+    os.mkfifo(path / "config.json")
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(
+            load, "1.4.0", tmp_path / "cache", trust=TRUST, services=services(store)
+        )
+        try:
+            with pytest.raises(StorageError, match="plain file"):
+                loading.result(timeout=10)
+        finally:
+            # Whoever waits for the other end of the pipe is let go.
+            os.close(os.open(path / "config.json", os.O_RDWR))
+
+
+def test_a_cache_that_is_whole_is_loaded_without_a_lock(model: Path, tmp_path: Path) -> None:
+    # It may stand on a read-only disk, as in an image that is baked with its model.
+    store = MemoryStore()
+    published(model, store)
+    cache = tmp_path / "cache"
+    path = load("1.4.0", cache, trust=TRUST, services=services(store))
+    (lock,) = cache.glob("*.lock")
+    lock.unlink()
+    assert load("1.4.0", cache, trust=TRUST, services=services(store)) == path
+    assert not lock.exists()
 
 
 class _Corrupting(MemoryStore):
