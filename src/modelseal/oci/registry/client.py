@@ -15,9 +15,9 @@ from modelseal.errors import LimitExceededError, UnavailableError, UsageError
 from modelseal.oci.reference import Repository
 from modelseal.oci.registry.answers import MAX_ANSWER, MAX_REFUSAL, Answer, is_transient, refusal
 from modelseal.oci.registry.auth import Authenticator
-from modelseal.oci.registry.body import Body, no_longer_than
 from modelseal.oci.registry.hosts import Origin, Target, check_step, is_loopback, split_port
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.received import Body, no_longer_than
 from modelseal.oci.registry.retry import TransientError, retry_after, retrying
 from modelseal.oci.registry.transport import Transport, failure
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from modelseal.errors import ContentMismatchError, UnavailableError
 from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.registry.answers import Answer, refusal
-from modelseal.oci.registry.body import AT_ONCE, Body
 from modelseal.oci.registry.client import Client, Request
 from modelseal.oci.registry.options import RetryPolicy
+from modelseal.oci.registry.received import AT_ONCE, Body
 from modelseal.oci.registry.retry import pause
 
 if TYPE_CHECKING:
@@ -61,10 +61,6 @@ class RangeBody(io.RawIOBase):
     def readable(self) -> bool:
         """Tell that it can be read."""
         return True
-
-    def go_on_to(self, end: int) -> None:
-        """Hand out more than was asked for: the registry sends the whole blob anyway."""
-        self._end = end
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer` with the next bytes; 0 at the end.
