@@ -121,21 +121,32 @@ def publish(
 
 
 def verify(
-    reference: str, believe: Believe, *, registry: RegistryOptions | None = None
+    reference: str,
+    believe: Believe,
+    *,
+    platform: str = "",
+    registry: RegistryOptions | None = None,
 ) -> Verification:
     """Verify the model that `reference` points at; return only when it holds.
+
+    Args:
+        reference: what to verify.
+        believe: who has to have signed.
+        platform: the one model of an index; without it an index is verified as a whole.
+        registry: how to speak to registries: TLS, credentials, time-outs.
 
     Raises:
         Error: `code` tells why; the tree is in `modelseal.errors`.
     """
     target = parse_reference(reference)
     settings = _believing(believe, registry)
-    return verify_workflow.verify(
-        name_of(target),
-        _trust(settings),
-        store=open_store(target.location, settings),
-        clock=system_clock,
-    )
+    name, trust = name_of(target), _trust(settings)
+    store = open_store(target.location, settings)
+    if not platform:
+        return verify_workflow.verify(name, trust, store=store, clock=system_clock)
+    return verify_workflow.verify_model(
+        name, trust, store=store, clock=system_clock, platform=platform
+    )[1]
 
 
 def pull(
@@ -144,10 +155,13 @@ def pull(
     believe: Believe,
     *,
     overwrite: bool = False,
+    platform: str = "",
     registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> PulledModel:
     """Verify the model that `reference` points at, then write its files to `output`.
+
+    Of an index, the model for `platform` (`os/architecture`), else for this machine under Linux.
 
     Raises:
         Error: nothing appears in `output` then.
@@ -160,6 +174,7 @@ def pull(
         trust=_trust(settings),
         services=_services(target, settings, on_event),
         overwrite=overwrite,
+        platform=platform,
     )
 
 
@@ -168,6 +183,7 @@ def load(
     believe: Believe,
     *,
     cache: Path | str | None = None,
+    platform: str = "",
     registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> Path:
@@ -178,6 +194,7 @@ def load(
         believe: who has to have signed; it is checked on every call.
         cache: where models are kept by digest; `~/.cache/modelseal/models` when None. Cached
             files are hashed again on every call.
+        platform: which model of an index, `os/architecture`; else this machine's under Linux.
         registry: how to speak to registries: TLS, credentials, time-outs.
         on_event: told about progress, from several threads.
 
@@ -191,6 +208,7 @@ def load(
         _path(cache) or load_workflow.default_cache(os.environ),
         trust=_trust(settings),
         services=_services(target, settings, on_event),
+        platform=platform,
     )
 
 

@@ -49,6 +49,15 @@ ReferenceArgument: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+PlatformOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--platform",
+        metavar="OS/ARCH",
+        help="Which model of an index; else linux on this machine's architecture.",
+        show_default=False,
+    ),
+]
 DirectoryArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="DIR", help="The model directory.", show_default=False),

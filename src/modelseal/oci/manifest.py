@@ -113,6 +113,7 @@ class Index:
 
     raw: bytes
     media_type: str
+    artifact_type: str
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None
     annotations: Mapping[str, str]
@@ -124,9 +125,13 @@ class Index:
         if media_type not in INDEX_TYPES:
             raise InvalidDocumentError(f"{Digest.of(raw)} is a manifest, not an index")
         subject = content.get("subject")
+        artifact_type = content.get("artifactType") or ""
+        if not isinstance(artifact_type, str):
+            raise InvalidDocumentError("artifactType is not text")
         return cls(
             raw=raw,
             media_type=media_type,
+            artifact_type=artifact_type,
             manifests=_descriptors(content.get("manifests"), "manifests"),
             subject=None if subject is None else Descriptor.parse(subject, "subject"),
             annotations=parse_annotations(content.get("annotations"), "index"),

@@ -12,8 +12,8 @@ from modelseal.attest.referrers import attach
 from modelseal.attest.statement import build_statement
 from modelseal.documents import parse_json_object
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.oci.store import fetch_manifest
 from modelseal.trust.signer import Signer
+from modelseal.workflows.choose import document_of
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.files import read_file
 from modelseal.workflows.services import Services
@@ -61,7 +61,7 @@ def attest(
         SigningError, UnavailableError, AccessDeniedError.
     """
     subject = services.store.resolve(name)
-    fetch_manifest(services.store, subject)  # only what is there, and is a manifest, is signed
+    document_of(services.store, subject)  # what is not there, or broken, is not signed
     return subject, attest_manifest(subject, claims, signer, services)
 
 

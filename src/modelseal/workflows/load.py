@@ -20,10 +20,12 @@ from modelseal.oci.descriptor import Digest
 from modelseal.workflows.pull import pull
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import Trust
-from modelseal.workflows.verify import verify
+from modelseal.workflows.verify import verify_model
 
 
-def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -> Path:
+def load(
+    name: str | Digest, cache: Path, *, trust: Trust, services: Services, platform: str = ""
+) -> Path:
     """Return a directory with the files of the model that `name` points at, verified now.
 
     The signature is verified on every call; files that were pulled before are hashed again, so
@@ -35,13 +37,15 @@ def load(name: str | Digest, cache: Path, *, trust: Trust, services: Services) -
         Error: as `pull` does.
     """
     # (1) Verify first; from here on only the digest counts.
-    verification = verify(name, trust, store=services.store, clock=services.clock)
-    digest = verification.subject.digest
+    chosen, _ = verify_model(
+        name, trust, store=services.store, clock=services.clock, platform=platform
+    )
+    digest = chosen.subject.digest
     directory = cache / f"{digest.algorithm}-{digest.encoded}"
 
     # (2) What was not pulled before is pulled, by that digest, beside its place; it gets its name
     #     when it is whole. A lock lets one of several workers do it, and the others wait.
-    layers = layers_of(services.store, verification.manifest)
+    layers = layers_of(services.store, chosen.manifest)
     if not directory.exists():  # a cache that is whole may stand on a read-only disk
         with _locked(cache, directory.name):
             if not directory.exists():

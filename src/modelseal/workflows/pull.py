@@ -11,20 +11,30 @@ from pathlib import Path
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, unpack_layers
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.oci.store import fetch_manifest
 from modelseal.oci.transfer import CountingReader
+from modelseal.workflows.choose import choose
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import Trust
-from modelseal.workflows.verify import Verification, verify
+from modelseal.workflows.verify import Verification, verify_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulledModel:
-    """A model on disk. `verification` is None when nobody said who may sign."""
+    """A model on disk.
+
+    Attributes:
+        path: the directory.
+        subject: the manifest whose files these are.
+        index: the index that it was chosen from, if there is one.
+        files: what was written.
+        verification: None when nobody said who may sign; its `subject` is `index` when somebody
+            vouches for that, and not for this manifest alone.
+    """
 
     path: Path
     subject: Descriptor
+    index: Descriptor | None
     files: tuple[ModelFile, ...]
     verification: Verification | None
 
@@ -36,8 +46,11 @@ def pull(
     trust: Trust | None,
     services: Services,
     overwrite: bool = False,
+    platform: str = "",
 ) -> PulledModel:
     """Write the files of the model that `name` points at to `output`.
+
+    Of an index, those of one platform are written (`choose`).
 
     Raises:
         NotVerifiedError, PolicyDeniedError: before a byte of the model was fetched.
@@ -48,19 +61,25 @@ def pull(
     verification = None
     if trust is not None:
         services.on_event(StepStarted("verify", str(name)))
-        verification = verify(name, trust, store=services.store, clock=services.clock)
+        chosen, verification = verify_model(
+            name, trust, store=services.store, clock=services.clock, platform=platform
+        )
         services.on_event(StepFinished("verify", f"{len(verification.statements)} statements"))
-        subject, manifest = verification.subject, verification.manifest
     else:
-        subject = services.store.resolve(name)
-        manifest = fetch_manifest(services.store, subject)
+        chosen = choose(name, services.store, platform)
 
     # (3) Check every name that the manifest tells before the first byte is fetched.
-    layers = layers_of(services.store, manifest)
+    layers = layers_of(services.store, chosen.manifest)
 
     # (4) Fetch; a file gets its final name only after its digest matched.
     services.on_event(StepStarted("pull", f"{len(layers)} layers"))
     reader = CountingReader(services.store, services.on_event)
     files = unpack_layers(reader, layers, output, overwrite=overwrite)
     services.on_event(StepFinished("pull", str(output)))
-    return PulledModel(path=output, subject=subject, files=files, verification=verification)
+    return PulledModel(
+        path=output,
+        subject=chosen.subject,
+        index=chosen.index,
+        files=files,
+        verification=verification,
+    )

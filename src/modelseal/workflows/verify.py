@@ -6,17 +6,18 @@ The steps are those of docs/verification.md, in its order and numbering.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import DeniedError, VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.oci.manifest import Manifest
-from modelseal.oci.store import ReadableStore, fetch_manifest
+from modelseal.oci.manifest import Index, Manifest
+from modelseal.oci.store import ReadableStore
 from modelseal.policy.decision import Decision
 from modelseal.policy.evaluate import evaluate
 from modelseal.policy.evidence import Evidence
 from modelseal.trust.identity import VerifiedStatement
+from modelseal.workflows.choose import Chosen, choose, document_of
 from modelseal.workflows.gather import ANOTHER_KIND, Gathered, Rejection, gather
 from modelseal.workflows.services import Clock
 from modelseal.workflows.trust import Trust
@@ -24,10 +25,18 @@ from modelseal.workflows.trust import Trust
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """A manifest, what was verified about it, and the decision."""
+    """A manifest or an index, what was verified about it, and the decision.
+
+    Attributes:
+        subject: what the statements are about, by its digest.
+        manifest: the document with that digest.
+        model: the one manifest that this is the verification of: `subject` itself, or one that
+            the index `subject` lists; None for an index as a whole.
+    """
 
     subject: Descriptor
-    manifest: Manifest
+    manifest: Manifest | Index
+    model: Descriptor | None
     decision: Decision
     statements: tuple[VerifiedStatement, ...]
     rejections: tuple[Rejection, ...]
@@ -69,7 +78,7 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     subject = store.resolve(name)
 
     # (2) Fetch the manifest by its digest: the bytes are checked before they mean anything.
-    manifest = fetch_manifest(store, subject)
+    manifest = document_of(store, subject)
 
     # (3) Gather: referrers -> bundles -> verified statements about exactly this digest.
     gathered = gather(store, subject, trust.verifiers)
@@ -80,6 +89,7 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     verification = Verification(
         subject=subject,
         manifest=manifest,
+        model=subject if isinstance(manifest, Manifest) else None,
         decision=decision,
         statements=gathered.statements,
         rejections=gathered.rejections,
@@ -89,6 +99,37 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     if trust.from_policy_file:
         raise _denied(verification)
     raise _not_verified(verification, trust.asked_type, gathered)
+
+
+def verify_model(
+    name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clock, platform: str = ""
+) -> tuple[Chosen, Verification]:
+    """Choose the one model that `name` points at (`choose`), and verify it.
+
+    Of an index, statements about the index count for the manifests that it lists, because it
+    lists them by their digests; when those are not enough, the statements about the chosen
+    manifest alone have to be. Statements about the two are never added up.
+
+    Raises:
+        Error: as `choose` and `verify` do; of an index, what is said about the manifest, or
+            about the index when nothing is attached to the manifest.
+    """
+    chosen = choose(name, store, platform)
+    of_index: NotVerifiedError | PolicyDeniedError | None = None
+    if chosen.index is not None:
+        try:
+            found = verify(chosen.index.digest, trust, store=store, clock=clock)
+        except (NotVerifiedError, PolicyDeniedError) as error:
+            of_index = error
+        else:
+            return chosen, replace(found, model=chosen.subject)
+    try:
+        return chosen, verify(chosen.subject.digest, trust, store=store, clock=clock)
+    except (NotVerifiedError, PolicyDeniedError) as error:
+        attached = error.verification.statements or error.verification.rejections
+        if of_index is not None and not attached:
+            raise of_index from error
+        raise
 
 
 def _denied(verification: Verification) -> PolicyDeniedError:

@@ -8,6 +8,7 @@ from modelseal.cli.options import (
     NO_FLAGS,
     Output,
     OutputFormat,
+    PlatformOption,
     ReferenceArgument,
     RegistryFlags,
     with_registry,
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
 @with_registry
 def inspect(
     reference: ReferenceArgument,
+    platform: PlatformOption = "",
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -42,7 +44,7 @@ def inspect(
     json_wanted = answering(output)
     target = parse_reference(reference)
     store = open_store(target.location, settings(registry=registry))
-    found = look(name_of(target), store)
+    found = look(name_of(target), store, platform)
     if json_wanted:
         answer_json(inspection.as_json(found, reference))
     else:

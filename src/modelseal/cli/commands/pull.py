@@ -13,6 +13,7 @@ from modelseal.cli.options import (
     CertificateIssuer,
     Json,
     Offline,
+    PlatformOption,
     PolicyFile,
     PublicKey,
     Quiet,
@@ -44,6 +45,7 @@ def pull(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of the same name in DIR.")
     ] = False,
+    platform: PlatformOption = "",
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
     key: PublicKey = None,
@@ -92,6 +94,7 @@ def pull(
             trust=trust,
             services=Services(store=open_store(target.location, chosen), on_event=on_event),
             overwrite=overwrite,
+            platform=platform,
         )
     if json_wanted:
         answer_json(as_json.pulled(done, reference))

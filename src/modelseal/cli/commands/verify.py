@@ -45,6 +45,15 @@ def verify(
             show_default=False,
         ),
     ] = "signature",
+    platform: Annotated[
+        str,
+        typer.Option(
+            "--platform",
+            metavar="OS/ARCH",
+            help="Verify this model of an index; without it the index as a whole.",
+            show_default=False,
+        ),
+    ] = "",
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -90,7 +99,13 @@ def verify(
             hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --policy",
         )
     store = open_store(target.location, chosen)
-    done = workflow.verify(name_of(target), trust, store=store, clock=system_clock)
+    name = name_of(target)
+    if platform:
+        _, done = workflow.verify_model(
+            name, trust, store=store, clock=system_clock, platform=platform
+        )
+    else:
+        done = workflow.verify(name, trust, store=store, clock=system_clock)
     if json_wanted:
         answer_json(as_json.verification(done, reference))
     else:

@@ -91,6 +91,7 @@ def verification(item: Verification, reference: str) -> dict[str, Any]:
     return {
         "reference": reference,
         "manifest": descriptor(item.subject),
+        "model": descriptor(item.model) if item.model else None,
         "artifactType": item.manifest.artifact_type,
         "decision": decision(item.decision),
         "statements": [statement(found) for found in item.counted],
@@ -119,6 +120,7 @@ def pulled(item: "PulledModel", reference: str) -> dict[str, Any]:
     return {
         "reference": reference,
         "manifest": descriptor(item.subject),
+        "index": descriptor(item.index) if item.index else None,
         "path": str(item.path),
         "files": [
             {

@@ -7,6 +7,7 @@ from typing import Any
 
 from modelseal.cli.render import as_json as json_form
 from modelseal.cli.render.text import printable, size
+from modelseal.modelpack.readers.families import family_of
 from modelseal.workflows.inspect import Inspection
 
 
@@ -15,7 +16,10 @@ def as_text(item: Inspection, reference: str) -> Iterator[str]:
     manifest = item.manifest
     yield f"reference: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
+    if item.index is not None:
+        yield f"index: {item.index.digest}"
     yield f"artifact type: {printable(manifest.artifact_type)}"
+    yield f"packed as: {family_of(manifest)}"
     for key, value in sorted(manifest.annotations.items()):
         yield printable(f"{key}: {value}")
     yield "files:"
@@ -23,11 +27,13 @@ def as_text(item: Inspection, reference: str) -> Iterator[str]:
         yield printable(f"  {layer.name}  {size(layer.size)}  {layer.media_type}")
         yield f"    {layer.digest}"
     yield "statements (claimed, not verified):"
-    for referrer, claim in item.claims:
-        yield printable(f"  {claim.predicate_type or claim.problem}")
-        if claim.signer:
-            yield printable(f"    claims to be signed by {claim.signer}")
-        yield f"    {referrer}"
+    for claim in item.claims:
+        said = claim.statement
+        about = " (about the index)" if claim.about != item.subject.digest else ""
+        yield printable(f"  {said.predicate_type or said.problem}{about}")
+        if said.signer:
+            yield printable(f"    claims to be signed by {said.signer}")
+        yield f"    {claim.referrer}"
     if not item.claims:
         yield "  none"
 
@@ -37,17 +43,20 @@ def as_json(item: Inspection, reference: str) -> dict[str, Any]:
     return {
         "reference": reference,
         "manifest": json_form.descriptor(item.subject),
+        "index": json_form.descriptor(item.index) if item.index else None,
+        "family": str(family_of(item.manifest)),
         "artifactType": item.manifest.artifact_type,
         "annotations": dict(item.manifest.annotations),
         "layers": [layer.to_json() for layer in item.manifest.layers],
         "unverifiedStatements": [
             {
-                "referrer": str(referrer),
-                "predicateType": claim.predicate_type,
-                "signer": claim.signer,
-                "subjects": list(claim.subjects),
-                "problem": claim.problem,
+                "about": str(claim.about),
+                "referrer": str(claim.referrer),
+                "predicateType": claim.statement.predicate_type,
+                "signer": claim.statement.signer,
+                "subjects": list(claim.statement.subjects),
+                "problem": claim.statement.problem,
             }
-            for referrer, claim in item.claims
+            for claim in item.claims
         ],
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelseal.errors import Error
+from modelseal.oci.manifest import Index
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, Verification
 
@@ -46,6 +47,10 @@ def verification(item: Verification, reference: str) -> Iterator[str]:
     """Write what was verified."""
     yield f"verified: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
+    if isinstance(item.manifest, Index):
+        yield f"  an index; it covers the {len(item.manifest.manifests)} manifests that it lists"
+        if item.model is not None:
+            yield f"model: {item.model.digest}"
     yield printable(f"policy: {item.decision.policy} ({', '.join(item.decision.rules)})")
     yield "statements:"
     for found in item.counted:
@@ -80,6 +85,8 @@ def pulled(item: "PulledModel", reference: str) -> Iterator[str]:
     else:
         names = sorted({str(found.signer) for found in item.verification.statements})
         yield f"signers: {printable(', '.join(names))}"
+        if item.index is not None and item.verification.subject == item.index:
+            yield f"signed: the index {item.index.digest}, which lists the digest"
 
 
 def error_details(error: Error) -> Iterator[str]:
