@@ -104,7 +104,7 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
     try:
-        value = yaml.load(raw.decode("utf-8"), Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(_unambiguous(raw.decode("utf-8")), Loader)  # noqa: S506 - a SafeLoader
     except RecursionError as error:
         raise LimitExceededError(f"{what} is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:
@@ -115,11 +115,21 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
     return value
 
 
+# Line breaks in YAML 1.1 and no longer in 1.2 (5.4), nor in editors: what a person takes for the
+# rest of a comment could be one more signer. And the byte-order mark.
+_AMBIGUOUS = "\x85\u2028\u2029\ufeff"
 _YAML_SCALARS = (
     ("null", r"^(?:null|~|)$", ["n", "~", ""]),
     ("bool", r"^(?:true|false)$", "tf"),
     ("int", r"^-?(?:0|[1-9][0-9]{0,17})$", "-0123456789"),
 )
+
+
+def _unambiguous(text: str) -> str:
+    found = next((sign for sign in _AMBIGUOUS if sign in text), "")
+    if found:
+        raise ValueError(f"it has U+{ord(found):04X}, which readers of YAML take differently")
+    return text
 
 
 def _construct_mapping(loader: Any, node: Any) -> Iterable[dict[Any, Any]]:  # noqa: ANN401

@@ -155,6 +155,13 @@ def test_a_tag_cannot_crash_or_stall_the_reader(raw: bytes) -> None:
         parse_yaml(raw, "it")
 
 
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029", "\ufeff"], ids=ascii)
+def test_a_comment_does_not_end_where_no_editor_shows_it(sign: str) -> None:
+    text = f"- alice  # the release manager{sign}- mallory\n"
+    with pytest.raises(InvalidDocumentError, match=f"{ord(sign):04X}"):
+        parse_yaml(text.encode(), "it")
+
+
 def test_a_message_about_broken_yaml_is_one_line() -> None:
     # Lines of a document must not pass for lines of ours.
     with pytest.raises(InvalidDocumentError) as refused:

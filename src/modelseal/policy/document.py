@@ -80,6 +80,8 @@ def _roles(fields: Fields, keys: list[bytes]) -> Mapping[str, Role]:
     for name in fields.keys():  # noqa: SIM118 - Fields is no dictionary
         entry = fields.mapping(name, required=True)
         threshold = entry.integer("threshold", default=1)
+        if entry.has("threshold") and entry.raw("threshold") is None:
+            raise entry.wrong("threshold", "is empty", hint="write how many signers are needed")
         signers = [_signer(item, keys) for item in entry.items("identities")]
         entry.finish()
         if len(set(signers)) != len(signers):

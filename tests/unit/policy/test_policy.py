@@ -166,6 +166,12 @@ def test_an_empty_expectation_is_no_rule_that_asks_for_nothing(key: str, value: 
         parse(document([rule]))
 
 
+def test_a_threshold_without_a_value_is_not_one_signer() -> None:
+    value = document([SIGNED], builder={**role(BUILDER, APPROVER), "threshold": None})
+    with pytest.raises(InvalidPolicyError, match="threshold is empty"):
+        parse(value)
+
+
 def test_builder_and_repository_have_to_stand_in_one_provenance() -> None:
     first = verified(PROVENANCE, predicate=provenance(builder="https://elsewhere.example"))
     second = verified(PROVENANCE, predicate=provenance(uri="git+https://elsewhere.example/x"))
