@@ -16,12 +16,15 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from modelseal.errors import ConflictError, StorageError, UnsafePathError
+from modelseal.oci.descriptor import Descriptor
+from modelseal.oci.store import FilePlacer
 
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
@@ -78,6 +81,16 @@ class Staging:
             with _translated(shown):
                 os.fchmod(descriptor, _FILE_MODE)  # whatever the umask
             yield Sink(file, shown)
+
+    def place(
+        self, placer: FilePlacer, target: Descriptor, number: int, stop: threading.Event
+    ) -> None:
+        """Let `placer` make a new file. Raises as it does."""
+        placer.place(target, self._folder, str(number), stop)
+
+    def there_already(self, placer: FilePlacer, targets: Sequence[Descriptor]) -> int:
+        """Return the bytes that need no room, because `placer` has them on this disk."""
+        return placer.there_already(targets, self._folder)
 
     def commit(self, files: Iterable[tuple[int, PurePosixPath]]) -> None:
         """Give the files with these numbers these names; if one fails, none of them has its name.

@@ -11,20 +11,25 @@ and that of all others, matched.
 import contextlib
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from modelseal.errors import InvalidDocumentError
-from modelseal.modelpack._extract import Budget, ModelFile, OpenSink, Sink, extract, file_of
+from modelseal.modelpack._extract import Budget, ModelFile, Sink, extract, file_of
 from modelseal.modelpack._staging import Staging, staging
 from modelseal.modelpack.paths import check_paths
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.readers.layer import Layer
+from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.manifest import Manifest
-from modelseal.oci.store import ContentReader
+from modelseal.oci.store import ContentReader, FilePlacer
 
 __all__ = ["ModelFile", "files_of", "unpack", "unpack_layers"]
+
+_Take: TypeAlias = Callable[[Layer], list[ModelFile]]
 
 _WORKERS = min(4, (os.cpu_count() or 1) + 2)
 
@@ -81,12 +86,11 @@ def unpack_layers(
     """
     with staging(output, overwrite=overwrite) as stage:
         # An archive may hold more: that is counted as it comes.
-        stage.check_space(sum(layer.descriptor.size for layer in layers))
+        stage.check_space(_needed(reader, layers, stage))
         numbered = _Numbered(stage)
         budget = Budget(stage.free_space())
-        found = _extract_all(
-            reader, layers, numbered.open, budget, workers=workers, on_file=on_file
-        )
+        take = _taking(reader, numbered, budget)
+        found = _take_all(take, layers, budget, workers=workers, on_file=on_file)
         files = tuple(itertools.chain.from_iterable(found))
         _check(files)
         stage.commit([(numbered.numbers[file.path], file.path) for file in files])
@@ -108,7 +112,12 @@ def files_of(
 
     told = [file_of(layer) for layer in layers]
     untold = [layer for layer, file in zip(layers, told, strict=True) if file is None]
-    found = iter(_extract_all(reader, untold, nowhere, Budget(None), workers=workers))
+    budget = Budget(None)
+    found = iter(
+        _take_all(
+            lambda layer: extract(reader, layer, nowhere, budget), untold, budget, workers=workers
+        )
+    )
     files = tuple(
         itertools.chain.from_iterable(next(found) if file is None else [file] for file in told)
     )
@@ -147,11 +156,37 @@ class _Numbered:
         with self._stage.create(number, path) as sink:
             yield sink
 
+    def place(
+        self, placer: FilePlacer, target: Descriptor, path: PurePosixPath, stop: threading.Event
+    ) -> None:
+        number = next(self._next)
+        self.numbers[path] = number
+        self._stage.place(placer, target, number, stop)
 
-def _extract_all(
-    reader: ContentReader,
+
+def _needed(reader: ContentReader, layers: Sequence[Layer], stage: Staging) -> int:
+    """Return the bytes that the disk has to have room for, as far as the manifest tells."""
+    needed = sum(layer.descriptor.size for layer in layers)
+    if isinstance(reader, FilePlacer):
+        whole = [layer.descriptor for layer in layers if file_of(layer) is not None]
+        needed -= stage.there_already(reader, whole)
+    return needed
+
+
+def _taking(reader: ContentReader, numbered: _Numbered, budget: Budget) -> _Take:
+    def take(layer: Layer) -> list[ModelFile]:
+        file = file_of(layer)
+        if file is None or not isinstance(reader, FilePlacer):
+            return extract(reader, layer, numbered.open, budget)
+        numbered.place(reader, layer.descriptor, file.path, budget.stop)
+        return [file]
+
+    return take
+
+
+def _take_all(
+    take: _Take,
     layers: Sequence[Layer],
-    open_sink: OpenSink,
     budget: Budget,
     *,
     workers: int,
@@ -159,11 +194,13 @@ def _extract_all(
 ) -> list[list[ModelFile]]:
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="modelseal-unpack")
     try:
-        futures = [pool.submit(extract, reader, layer, open_sink, budget) for layer in layers]
-        for future in as_completed(futures):
+        # The largest first: what is begun last should not be what takes longest.
+        order = sorted(range(len(layers)), key=lambda n: -layers[n].descriptor.size)
+        begun = {number: pool.submit(take, layers[number]) for number in order}
+        for future in as_completed(begun.values()):
             for file in future.result():
                 on_file(file)
-        return [future.result() for future in futures]
+        return [begun[number].result() for number in range(len(layers))]
     finally:
         # After an error, or Ctrl-C, the other layers are not fetched to their end.
         budget.stop.set()

@@ -6,15 +6,19 @@ A store is **one repository**: in memory, an OCI layout on disk, or a repository
 `tests/contract/test_store.py` holds what is promised here on all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol, runtime_checkable
+from threading import Event
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, runtime_checkable
 
 from modelseal.errors import InvalidDocumentError, LimitExceededError
 from modelseal.oci.content import BytesContent, Content
 from modelseal.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Digest
 from modelseal.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest
 from modelseal.oci.reference import Repository
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_REFERRERS = 1_000
 """Most referrers of one manifest that are listed before a reader gives up."""
@@ -33,6 +37,64 @@ class ContentReader(Protocol):
             NotFoundError: it is not here.
             UnavailableError, AccessDeniedError, StorageError: it cannot be had.
         """
+        ...
+
+
+class RangeStream(Protocol):
+    """Bytes of a part of a blob, checked by nobody yet; close it to give the connection back."""
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the store gave the part only; else it sends the whole blob, part or not."""
+        ...
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill `buffer` with the next bytes; 0 at the end of the part."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        ...
+
+
+@runtime_checkable
+class RangeReader(Protocol):
+    """Reads parts of content: a store that is far away."""
+
+    def fetch_range(self, target: Descriptor, start: int, end: int) -> RangeStream:
+        """Open the bytes `start` to `end` of the blob `target`, at exactly `start`.
+
+        Raises:
+            NotFoundError, UnavailableError, AccessDeniedError, ContentMismatchError.
+        """
+        ...
+
+
+@runtime_checkable
+class FilePlacer(Protocol):
+    """Makes files of content, by the shortest way that it knows."""
+
+    def place(self, target: Descriptor, directory: int, name: str, stop: Event) -> None:
+        """Make the new file `name` in an open directory, with exactly the content of `target`.
+
+        Args:
+            target: the blob.
+            directory: a descriptor of the directory.
+            name: of the file, which is not there yet.
+            stop: when it is set, this soon raises `StorageError`.
+
+        Raises:
+            ContentMismatchError, NotFoundError, UnavailableError, StorageError; a file that was
+            begun may stand there then.
+        """
+        ...
+
+    def there_already(self, targets: Sequence[Descriptor], directory: int) -> int:
+        """Return how many bytes of blobs need no more room on the disk of an open directory."""
         ...
 
 
