@@ -55,7 +55,7 @@ def test_signatures_survive_an_air_gap(
     outside, inside = new_repository(serve_registry(first)), new_repository(serve_registry(second))
     trust = ["--trusted-root", str(private_sigstore.trusted_root)]
     modelseal(
-        *("publish", make_model(home / "model"), f"{outside}:1.4.0", *trust),
+        *("publish", str(make_model(home / "model")), f"{outside}:1.4.0", *trust),
         *("--signing-config", str(private_sigstore.signing_config)),
         *("--identity-token", str(private_sigstore.token_file(TRAINER))),
     ).check()

@@ -215,7 +215,7 @@ class Authenticator:
             raise AccessDeniedError(
                 f"{self._name} wants its credentials to be told to {realm.target.origin.netloc}, "
                 "which is another owner's host by its name; they were not sent",
-                hint="if that is right, allow the host (RegistryOptions.token_hosts); to read "
+                hint=f"if that is right: --token-host {realm.target.origin.host}; to read "
                 f"anonymously: docker logout {self._name}",
                 code="foreign-token-realm",
             )

@@ -13,6 +13,7 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21, 24})
 _OTHER_NAME = frozenset({62, 64})
 
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _WANTS_A_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
 _REFUSES_OURS = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED")
 
@@ -60,6 +61,15 @@ def _show_certificate(context: ssl.SSLContext, options: RegistryOptions) -> None
         ) from error
 
 
+def hung_up(error: Exception) -> bool:
+    """Tell whether the other side went away in the middle, which may pass.
+
+    With TLS 1.3 it may also be how a missing client certificate shows: the alert that says so is
+    lost when the registry closes before our request is out.
+    """
+    return isinstance(error.args[0] if error.args else error, _HUNG_UP)
+
+
 def tls_failure(error: Exception, origin: Origin) -> UnavailableError:
     """Say why there is no TLS with `origin`, and what would help."""
     inner = error.args[0] if error.args else error
@@ -78,6 +88,9 @@ def tls_failure(error: Exception, origin: Origin) -> UnavailableError:
     elif any(name in alert for name in _REFUSES_OURS) and "ALERT" in alert:
         why = f"it refuses our client certificate ({alert})"
         hint = "look at --client-cert: has its CA issued it, and is it still valid?"
+    elif hung_up(error):
+        why = "it hung up"
+        hint = "try again; if it asks for client certificates, look at --client-cert"
     else:
         hint = f"if it is a registry without TLS, name it: --plain-http {origin.netloc}"
     return UnavailableError(f"no TLS with {origin.netloc}: {why}", hint=hint)

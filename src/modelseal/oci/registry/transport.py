@@ -23,7 +23,7 @@ from modelseal.errors import Error, UnavailableError, UsageError
 from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of, same_site
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.retry import TransientError
-from modelseal.oci.registry.tls import tls_context, tls_failure
+from modelseal.oci.registry.tls import hung_up, tls_context, tls_failure
 
 _CONNECTIONS = 16
 """Connections that are kept per host; more may be open, they are closed after use."""
@@ -172,7 +172,8 @@ def failure(error: Exception, origin: Origin) -> Exception:
         again = getattr(error.__cause__, "errno", None) == socket.EAI_AGAIN
         return TransientError(final) if again else final
     if isinstance(error, exceptions.SSLError):
-        return tls_failure(error, origin)
+        final = tls_failure(error, origin)
+        return TransientError(final) if hung_up(error) else final
     if isinstance(error, exceptions.NewConnectionError):  # a ConnectTimeoutError by its class
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         reason = getattr(cause, "strerror", None) or "no connection"
