@@ -49,8 +49,11 @@ def family_of(manifest: Manifest) -> Family:
 
     Each family refuses a manifest whose two types do not belong together.
     """
-    types = (manifest.config.media_type, manifest.artifact_type)
-    return next((_TYPES[found] for found in types if found in _TYPES), Family.ARTIFACT)
+    of_config = _TYPES.get(manifest.config.media_type)
+    of_manifest = _TYPES.get(manifest.artifact_type)
+    if of_config is Family.IMAGE and of_manifest is None:
+        return Family.ARTIFACT  # `oras push --artifact-platform` keeps the platform so
+    return of_config or of_manifest or Family.ARTIFACT
 
 
 def layers_of(reader: ContentReader, manifest: Manifest) -> tuple[Layer, ...]:
