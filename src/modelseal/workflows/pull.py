@@ -11,8 +11,8 @@ from pathlib import Path
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, unpack_layers
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.oci.transfer import CountingReader
 from modelseal.workflows.choose import choose
+from modelseal.workflows.blobs import WORKERS, reader_of, tidy
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import Trust
@@ -73,8 +73,9 @@ def pull(
 
     # (4) Fetch; a file gets its final name only after its digest matched.
     services.on_event(StepStarted("pull", f"{len(layers)} layers"))
-    reader = CountingReader(services.store, services.on_event)
-    files = unpack_layers(reader, layers, output, overwrite=overwrite)
+    reader = reader_of(services)
+    files = unpack_layers(reader, layers, output, overwrite=overwrite, workers=WORKERS)
+    tidy(services.cache)
     services.on_event(StepFinished("pull", str(output)))
     return PulledModel(
         path=output,
