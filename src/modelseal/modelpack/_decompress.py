@@ -20,6 +20,10 @@ MAX_EXPANSION = 200
 FREE_EXPANSION = 64 << 20
 """Bytes that a layer may always become, so that small files of little content pass."""
 
+FREE_PIECES = 10_000
+MIN_PIECE_BYTES = 256
+"""A layer may consist of `FREE_PIECES` compressed pieces, and one more for so many bytes."""
+
 MAX_WINDOW_BYTES = 32 << 20
 """Most memory that a zstd frame may ask for; RFC 8878, 3.1.1.1.2, asks for 8 MiB."""
 
@@ -134,7 +138,7 @@ class Decompressed(io.RawIOBase):
             if not fresh:
                 self._broken("is empty")
             self._inner, self._rest = self._new(), b""
-            self._pieces += 1
+            self._count_piece()
             data = self._decompress(self._inner, fresh, wanted)
         else:
             data = self._decompress(self._inner, b"", wanted)
@@ -165,6 +169,14 @@ class Decompressed(io.RawIOBase):
         data = self._source.read(_INPUT)
         self._came += len(data)
         return data
+
+    def _count_piece(self) -> None:
+        # Each costs the making of a decompressor, also when nothing is in it.
+        self._pieces += 1
+        if self._pieces > FREE_PIECES + self._came // MIN_PIECE_BYTES:
+            raise LimitExceededError(
+                f"the layer {self._name!r} is cut into more pieces than a compressor makes"
+            )
 
     def _count(self, count: int) -> None:
         self._went += count

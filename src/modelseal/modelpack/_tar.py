@@ -25,6 +25,7 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 MAX_EXTENDED_HEADER_BYTES = 64 << 10
 """Largest extended header of an archive that is read, in bytes."""
+_MAX_RECORDS = 500  # of one extended header; writers need a dozen, and each costs time
 _MAX_EXTENDED_HEADERS = 2  # a global one and one of the member
 _RECORD_LENGTH = re.compile(rb"[1-9][0-9]{0,6} ")
 _OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
@@ -178,14 +179,20 @@ class TarReader:
         extended.path = self._text(data)
 
     def _read_records(self, extended: _Extended, data: bytes, *, only_comments: bool) -> None:
-        seen = set()
-        while data:
-            match = _RECORD_LENGTH.match(data)
+        seen: set[bytes] = set()
+        start = 0
+        while start < len(data):
+            match = _RECORD_LENGTH.match(data, start)
             length = int(match[0]) if match else 0
-            record, data = data[:length], data[length:]
-            keyword, separator, value = record[match.end() if match else 0 :].partition(b"=")
-            if not separator or len(record) != length or not value.endswith(b"\n"):
+            record = data[match.end() if match else start : start + length]
+            keyword, separator, value = record.partition(b"=")
+            start += length
+            if not separator or start > len(data) or not value.endswith(b"\n"):
                 raise self._broken("has a broken extended header")
+            if len(seen) >= _MAX_RECORDS:
+                raise LimitExceededError(
+                    f"{self._name} has an extended header with more than {_MAX_RECORDS} keywords"
+                )
             if keyword in seen:
                 raise self._broken(f"has the keyword {keyword[:40]!r} twice in one header")
             seen.add(keyword)

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from modelseal.errors import UnsafePathError
+from modelseal.errors import LimitExceededError, UnsafePathError
 
 MAX_PATH_BYTES = 1024
 """Longest path, in bytes of UTF-8 (macOS PATH_MAX; Linux takes 4096)."""
@@ -20,6 +20,9 @@ MAX_COMPONENT_BYTES = 255
 
 MAX_DEPTH = 32
 """Most parts of a path."""
+
+MAX_ENTRIES = 200_000
+"""Most files of one model and the directories that they stand in."""
 
 # Windows, "Naming Files, Paths, and Namespaces"; `:` opens a stream or a drive, `\` a directory.
 _NOT_PORTABLE = frozenset('\\:<>"|?*')
@@ -53,12 +56,17 @@ def check_paths(names: Iterable[str]) -> tuple[PurePosixPath, ...]:
     Raises:
         UnsafePathError: as `check_relative_path`; or a name stands there twice, differs from
             another in case or Unicode form only, or is a file and a directory at once.
+        LimitExceededError: they are more than `MAX_ENTRIES` files and directories.
     """
     paths = tuple(check_relative_path(name) for name in names)
     seen: dict[str, tuple[PurePosixPath, bool]] = {}
     for path in paths:
         for part, is_file in ((path, True), *((parent, False) for parent in path.parents[:-1])):
             _check_clash(seen, part, is_file=is_file)
+        if len(seen) > MAX_ENTRIES:
+            raise LimitExceededError(
+                f"the model has more than {MAX_ENTRIES} files and directories", hint="pack fewer"
+            )
     return paths
 
 

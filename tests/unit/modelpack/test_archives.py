@@ -290,6 +290,30 @@ def test_a_large_extended_header_is_not_read_into_memory(tmp_path: Path) -> None
     refuse(tmp_path, blob, LimitExceededError, "extended header of")
 
 
+def test_a_header_of_thousands_of_keywords_costs_no_time(tmp_path: Path) -> None:
+    records = [(b"%x" % number, b"") for number in range(8_000)]
+    blob = pax(*records) + member(b"a.bin", b"data") + END
+    store, manifest = stored(blob)
+    with pytest.raises(LimitExceededError, match="keywords"):
+        unpack(store, manifest, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "piece"),
+    [
+        ("tar+gzip", gzipped(b"")),
+        ("tar+zstd", zstd_compressed(b"")),
+        ("tar+zstd", b"\x50\x2a\x4d\x18\0\0\0\0"),  # RFC 8878, 3.1.2: a frame to be skipped
+    ],
+)
+def test_a_layer_of_nothing_but_empty_pieces_costs_no_time(
+    tmp_path: Path, encoding: str, piece: bytes
+) -> None:
+    store, manifest = stored(piece * 20_000, encoding=encoding)
+    with pytest.raises(LimitExceededError, match="pieces"):
+        unpack(store, manifest, tmp_path / "out")
+
+
 def test_harmless_keywords_are_ignored(tmp_path: Path) -> None:
     blob = pax((b"comment", b"0" * 40), kind=b"g")
     blob += pax((b"mtime", b"1.5"), (b"SCHILY.xattr.user.x", b"y")) + member(b"a", b"x") + END

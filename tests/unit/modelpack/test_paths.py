@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.errors import UnsafePathError
-from modelseal.modelpack.paths import MAX_DEPTH, check_paths, check_relative_path
+from modelseal.errors import LimitExceededError, UnsafePathError
+from modelseal.modelpack.paths import (
+    MAX_DEPTH,
+    MAX_ENTRIES,
+    check_paths,
+    check_relative_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +132,10 @@ def test_names_that_are_taken_are_one_file_each_on_a_disk_without_case(names: li
     folded = [unicodedata.normalize("NFD", str(path)).casefold() for path in paths]
     assert len(set(folded)) == len(names)
     assert not any(other.startswith(f"{path}/") for path in folded for other in folded)
+
+
+def test_a_model_of_nothing_but_directories_is_refused() -> None:
+    # 50 000 files, each below 31 directories of its own, are 1.5 million inodes.
+    names = (f"{number}/" + "d/" * 30 + "f" for number in range(MAX_ENTRIES // 32 + 2))
+    with pytest.raises(LimitExceededError, match="files and directories"):
+        check_paths(names)
