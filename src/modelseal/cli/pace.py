@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from modelseal.cli.render.text import size
-from modelseal.oci.descriptor import Descriptor, Digest
+from modelseal.oci.descriptor import Digest
 from modelseal.oci.events import BytesMoved, TransferEvent, TransferFinished, TransferPlanned
 
 _WINDOW = 15.0
@@ -70,9 +70,9 @@ class Pace:
         """The bytes that are where they have to be, or on their way there."""
         return self._settled + sum(self._moving.values())
 
-    def of(self, descriptor: Descriptor) -> int:
-        """Return how much of one file moved."""
-        return min(self._moving.get(descriptor.digest, 0), descriptor.size)
+    def of(self, digest: Digest) -> int:
+        """Return how much of one file that is on its way moved."""
+        return self._moving.get(digest, 0)
 
     def rate(self, now: float) -> float:
         """Return the bytes a second of late; 0 when it is too early to tell."""
@@ -82,9 +82,9 @@ class Pace:
     def seconds_left(self, now: float) -> float | None:
         """Return how long it still takes at this rate; None when that cannot be told."""
         rate = self.rate(now)
-        if self.planned is None or rate <= 0:
+        if self.planned is None or rate <= 0 or self.done >= self.planned.size:
             return None
-        return max(0, self.planned.size - self.done) / rate
+        return (self.planned.size - self.done) / rate
 
     def speed(self, now: float) -> str:
         """Write the rate and the time left, as far as they are known."""

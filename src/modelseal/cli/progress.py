@@ -32,6 +32,9 @@ _MOST_BARS = 8
 _MOST_NAMED = 20
 """With more files than this, their names are not listed one by one."""
 
+_SMALL = 1 << 20
+"""Among other files, one of fewer bytes gets no bar of its own: it would only flash by."""
+
 _NAME_WIDTH = 36
 _REFRESH_SECONDS = 0.1
 
@@ -180,8 +183,8 @@ class _Bars(_Teller):
                 pass
             case TransferStarted(descriptor):
                 self._start(descriptor)
-            case BytesMoved(descriptor, _):
-                self._draw(descriptor, now)
+            case BytesMoved():
+                self._draw(now)
             case TransferFinished(descriptor, _):
                 self._finish(descriptor, now)
 
@@ -191,27 +194,31 @@ class _Bars(_Teller):
         planned = self._pace.planned
         if self._total is None and planned is not None and planned.files > 1:
             self._total = self._add(f"total of {planned.files} files", planned.size)
-        if descriptor.digest in self._bars:
-            self._progress.update(self._bars[descriptor.digest], completed=0)
-        elif len(self._bars) < _MOST_BARS:
-            self._bars[descriptor.digest] = self._add(_short(descriptor), descriptor.size)
-        else:
-            self._waiting[descriptor.digest] = descriptor
+        if descriptor.digest in self._bars or (
+            self._total is not None and descriptor.size < _SMALL
+        ):
+            return
+        self._waiting[descriptor.digest] = descriptor
+        self._fill()
+
+    def _fill(self) -> None:
+        """Give bars to files that move, as long as there is room."""
+        while self._waiting and len(self._bars) < _MOST_BARS:
+            following = self._waiting.pop(next(iter(self._waiting)))
+            self._bars[following.digest] = self._add(_short(following), following.size)
 
     def _add(self, name: str, total: int) -> "TaskID":
         return self._progress.add_task(name, total=total, speed="")
 
-    def _draw(self, descriptor: Descriptor, now: float) -> None:
+    def _draw(self, now: float) -> None:
         if now - self._drawn < _REFRESH_SECONDS:
             return
         self._drawn = now
         speed = self._pace.speed(now)
-        bar = self._bars.get(descriptor.digest)
-        if bar is not None:
-            alone = self._total is None and len(self._bars) == 1
-            self._progress.update(
-                bar, completed=self._pace.of(descriptor), speed=speed if alone else ""
-            )
+        alone = self._total is None and len(self._bars) == 1
+        for digest, bar in self._bars.items():
+            moved = self._pace.of(digest)
+            self._progress.update(bar, completed=moved, speed=speed if alone else "")
         self._draw_total(speed)
 
     def _draw_total(self, speed: str) -> None:
@@ -228,9 +235,7 @@ class _Bars(_Teller):
         bar = self._bars.pop(descriptor.digest, None)
         if bar is not None:
             self._progress.remove_task(bar)
-        if self._waiting and len(self._bars) < _MOST_BARS:
-            following = self._waiting.pop(next(iter(self._waiting)))
-            self._bars[following.digest] = self._add(_short(following), following.size)
+        self._fill()
         self._draw_total(self._pace.speed(now))
         if self._pace.complete or (self._pace.planned is None and not self._bars):
             self.stop()
