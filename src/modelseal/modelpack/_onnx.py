@@ -19,7 +19,7 @@ from modelseal.modelpack._plain_files import open_plain
 from modelseal.modelpack.project import Tensor
 
 MAX_FIELDS = 300_000
-"""Most protobuf fields that are looked at in one file."""
+"""Most protobuf fields, and numbers in packed fields, that are looked at in one file."""
 
 _MAX_TEXT = 1024
 _MAX_TENSORS = 64
@@ -94,9 +94,7 @@ class _Wire:
         """Yield the fields of the message in `span`: a number, or where the bytes stand."""
         at = span.start
         while at < span.stop:
-            self._left -= 1
-            if self._left < 0:
-                raise LimitExceededError(f"{self._name} has more than {MAX_FIELDS} fields")
+            self._count()
             self._seek(at)
             key = self._varint()
             match key & 7:
@@ -132,6 +130,7 @@ class _Wire:
         self._seek(value.start)
         found = []
         while self._at < value.stop:
+            self._count()
             found.append(self._varint())
         return found
 
@@ -144,6 +143,11 @@ class _Wire:
     def broken(self) -> InvalidDocumentError:
         """Return the error for what is not protobuf, or not ONNX."""
         return InvalidDocumentError(f"{self._name} is not an ONNX model, or is cut off")
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise LimitExceededError(f"{self._name} has more than {MAX_FIELDS} fields")
 
     def _varint(self) -> int:
         value = 0

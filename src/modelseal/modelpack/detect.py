@@ -28,6 +28,9 @@ MAX_DOCUMENT_BYTES = 1 << 20
 _MAX_ENTRIES = 2_000
 _MAX_DEPTH = 4
 _MAX_HEADERS = 500
+_MAX_ONNX = 32
+_MAX_TENSORS = 500_000
+_MAX_BROKEN = 8  # a header of 16 MiB takes seconds to read, and is no use when it is broken
 _MAX_LIST = 64
 _MAX_PARAMETERS = 10**18
 
@@ -181,8 +184,12 @@ def _safetensors(directory: Path, paths: list[str]) -> Findings:
     """Sum up the headers of all safetensors files: a model may be cut into several."""
     names = [path for path in paths if path.endswith(".safetensors")]
     counts: dict[str, int] = {}
-    tensors, notes = 0, []
+    tensors = 0
+    notes: list[str] = []
     for name in names[:_MAX_HEADERS]:
+        if tensors > _MAX_TENSORS or len(notes) >= _MAX_BROKEN:
+            notes.append(f"{name} and the safetensors files after it were not read: too many")
+            break
         try:
             header = read_safetensors(directory / name)
         except Error as error:
@@ -205,7 +212,7 @@ def _safetensors(directory: Path, paths: list[str]) -> Findings:
 
 def _onnx(directory: Path, paths: list[str]) -> Findings:
     found = Findings()
-    for name in [path for path in paths if path.endswith(".onnx")][:_MAX_HEADERS]:
+    for name in [path for path in paths if path.endswith(".onnx")][:_MAX_ONNX]:
         found = found.or_else(_read(_one_onnx, directory, [name]))
     return found
 

@@ -155,6 +155,18 @@ def test_more_fields_than_are_looked_at_are_refused(tmp_path: Path) -> None:
         read_onnx(path)
 
 
+def test_numbers_in_packed_fields_count_as_fields(tmp_path: Path) -> None:
+    # 60 dimensions in each of 6 000 initializers are few fields, and 360 000 numbers.
+    initializer = _message(5, _message(1, _number(1 << 48) * 60))
+    path = file_with(tmp_path, b"\x08\x07" + _message(7, initializer * 6_000))
+    with pytest.raises(LimitExceededError, match="more than 300000 fields"):
+        read_onnx(path)
+
+
+def _message(field: int, data: bytes) -> bytes:
+    return _number(field << 3 | 2) + _number(len(data)) + data
+
+
 def _number(value: int) -> bytes:
     data = bytearray()
     while value > 0x7F:

@@ -257,3 +257,13 @@ def test_whatever_a_card_says_init_writes_a_project(
         )
         initialise(directory)
         assert load_project(directory).metadata.version == "0.1.0"
+
+
+def test_many_broken_or_huge_headers_do_not_keep_init_busy(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number:02}.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0[]")
+    found = detect(tmp_path)
+    assert len([note for note in found.notes if "not a JSON object" in note]) == 8
+    assert "08.safetensors and the safetensors files after it were not read: too many" in (
+        found.notes
+    )
