@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import KeyFileError, UsageError
-from modelseal.oci.events import discard
+from modelseal.oci.events import (
+    BytesMoved,
+    TransferFinished,
+    TransferPlanned,
+    TransferStarted,
+    discard,
+)
 from modelseal.oci.reference import Reference, parse_reference
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.workflows import copy as copy_workflow
@@ -21,7 +27,7 @@ from modelseal.workflows import publish as publish_workflow
 from modelseal.workflows import pull as pull_workflow
 from modelseal.workflows import verify as verify_workflow
 from modelseal.workflows.copy import Copied, IncompleteCopyError, Target
-from modelseal.workflows.events import EventSink
+from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.publish import Publication
 from modelseal.workflows.pull import PulledModel
 from modelseal.workflows.services import Services, system_clock
@@ -39,11 +45,17 @@ from modelseal.workflows.wiring import (
 
 __all__ = [
     "Believe",
+    "BytesMoved",
     "Copied",
     "IncompleteCopyError",
     "Publication",
     "PulledModel",
     "RegistryOptions",
+    "StepFinished",
+    "StepStarted",
+    "TransferFinished",
+    "TransferPlanned",
+    "TransferStarted",
     "Verification",
     "copy",
     "load",
