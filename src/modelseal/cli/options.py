@@ -49,6 +49,23 @@ ReferenceArgument: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
+class ProfileName(StrEnum):
+    """What kind of artifact a model is packed as (`modelpack.build.Profile`)."""
+
+    MODELPACK = "modelpack"
+    IMAGE = "image"
+
+
+ProfileOption: TypeAlias = Annotated[
+    ProfileName,
+    typer.Option(
+        "--profile",
+        help="modelpack: a file a layer, for tools that know models; image: an OCI image with "
+        "models/, to be mounted.",
+    ),
+]
 PlatformOption: TypeAlias = Annotated[
     str,
     typer.Option(

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""A model directory as a ModelPack artifact: config, one raw layer a file, manifest.
+"""A model directory as an artifact: config, one layer a file, manifest.
+
+By default a ModelPack with raw layers; the other profile is an image (`image`).
 
 The same files and the same `modelseal.yaml` give the same bytes on every machine: layers in the
 order of their paths' code points, constant file metadata, no time unless the caller gives one. A
@@ -12,6 +14,7 @@ Source: model-spec v0.0.7, docs/spec.md; reproducible: docs of `SOURCE_DATE_EPOC
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,10 @@ from modelseal.errors import InvalidProjectError, LimitExceededError
 from modelseal.modelpack import media_types
 from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.config import build_config, rfc3339
+from modelseal.modelpack.image import image_config, layers_of_image
 from modelseal.modelpack.inventory import Inventory, SourceFile
 from modelseal.modelpack.project import FILE_NAME, Dataset, Project
+from modelseal.modelpack.readers.image import CONFIG as IMAGE_CONFIG
 from modelseal.oci.content import BytesContent, Content, FileContent
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import Manifest
@@ -31,13 +36,22 @@ _MTIME = "1970-01-01T00:00:00Z"
 _REGULAR_FILE = 0  # what modctl writes as `typeflag`
 
 
+class Profile(StrEnum):
+    """What kind of artifact a model is packed as."""
+
+    MODELPACK = "modelpack"
+    IMAGE = "image"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
     """A model, ready to be pushed into a store."""
 
     manifest: Manifest
     config: bytes
-    layers: tuple[tuple[Descriptor, FileContent], ...]
+    layers: tuple[tuple[Descriptor, Content], ...]
+    files: Mapping[str, Digest]
+    """The digest of every file, by its path."""
     inputs: Mapping[str, Any]
     """All that the model was made from, as it goes into `inputs_digest`."""
     inputs_digest: Digest
@@ -58,7 +72,12 @@ class ModelPackage:
 
 
 def build(
-    directory: Path, project: Project, inventory: Inventory, *, created: datetime | None = None
+    directory: Path,
+    project: Project,
+    inventory: Inventory,
+    *,
+    created: datetime | None = None,
+    profile: Profile = Profile.MODELPACK,
 ) -> ModelPackage:
     """Make the artifact of a model; the files stay where they are.
 
@@ -67,28 +86,38 @@ def build(
         project: what `modelseal.yaml` says.
         inventory: what `scan` found there.
         created: stands in the config and the manifest (`config.source_date`); None: no time.
+        profile: what kind of artifact.
 
     Raises:
         InvalidProjectError: too many files, or a file of the project changed or went away.
         StorageError: the disk refused.
     """
-    layers = tuple((_layer(file), FileContent(file.location)) for file in inventory.files)
-    config = build_config(project, (layer.digest for layer, _ in layers), created=created)
     inputs = inputs_of(directory, project, inventory)
     inputs_digest = Digest.of(canonical_json(inputs))
+    annotations = _annotations(project, inputs_digest, created)
+    layers: tuple[tuple[Descriptor, Content], ...]
+    if profile is Profile.IMAGE:
+        layers = layers_of_image(inventory.files)
+        config = image_config((layer for layer, _ in layers), annotations, created=created)
+        config_type, artifact_type = IMAGE_CONFIG, ""
+    else:
+        layers = tuple((_layer(file), FileContent(file.location)) for file in inventory.files)
+        config = build_config(project, (layer.digest for layer, _ in layers), created=created)
+        config_type, artifact_type = media_types.CONFIG, media_types.ARTIFACT_TYPE
     try:
         manifest = Manifest.build(
-            artifact_type=media_types.ARTIFACT_TYPE,
-            config=Descriptor.of(config, media_types.CONFIG),
+            artifact_type=artifact_type,
+            config=Descriptor.of(config, config_type),
             layers=(layer for layer, _ in layers),
-            annotations=_annotations(project, inputs_digest, created),
+            annotations=annotations,
         )
     except LimitExceededError as error:
         raise InvalidProjectError(
             f"{directory} has too many files for one manifest: {error}",
             hint=f"leave some out in {FILE_NAME}, spec.files",
         ) from error
-    return ModelPackage(manifest, config, layers, inputs, inputs_digest)
+    files = {file.path: file.digest for file in inventory.files}
+    return ModelPackage(manifest, config, layers, files, inputs, inputs_digest)
 
 
 def inputs_of(directory: Path, project: Project, inventory: Inventory) -> dict[str, Any]:

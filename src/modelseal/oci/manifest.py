@@ -79,11 +79,11 @@ class Manifest:
         subject: Descriptor | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> Self:
-        """Serialise once; from here on only these bytes are used."""
+        """Serialise once; from here on only these bytes are used. An image has no artifact type."""
         content: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "artifactType": artifact_type,
+            **({"artifactType": artifact_type} if artifact_type else {}),
             "config": config.to_json(),
             "layers": [layer.to_json() for layer in layers],
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import ConflictError, NotFoundError
-from modelseal.modelpack.build import ModelPackage, build
+from modelseal.modelpack.build import ModelPackage, Profile, build
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.inventory import scan
 from modelseal.modelpack.media_types import INPUTS_DIGEST, VERSION
@@ -35,10 +35,16 @@ class Packaged:
     @property
     def files(self) -> Mapping[str, Digest]:
         """The digest of every file, by its path."""
-        return {layer.name: layer.digest for layer in self.package.manifest.layers}
+        return self.package.files
 
 
-def package(directory: Path, environment: Mapping[str, str], on_event: EventSink) -> Packaged:
+def package(
+    directory: Path,
+    environment: Mapping[str, str],
+    on_event: EventSink,
+    *,
+    profile: Profile = Profile.MODELPACK,
+) -> Packaged:
     """Hash a model directory and build its manifest.
 
     Raises:
@@ -47,7 +53,8 @@ def package(directory: Path, environment: Mapping[str, str], on_event: EventSink
     on_event(StepStarted("build", str(directory)))
     project = load_project(directory)
     inventory = scan(directory, project)
-    made = build(directory, project, inventory, created=source_date(environment))
+    created = source_date(environment)
+    made = build(directory, project, inventory, created=created, profile=profile)
     on_event(StepFinished("build", str(made.manifest.descriptor.digest)))
     return Packaged(project, made)
 
@@ -58,15 +65,22 @@ def refuse_other_inputs(store: ReadableStore, tag: str, made: Packaged) -> None:
     A version names one set of inputs (design: `inputsDigest`). Another version may take the tag.
 
     Raises:
-        ConflictError: what `tag` points at has the same version and other inputs.
+        ConflictError: what `tag` points at has the same version and other inputs, or is of
+            another profile.
     """
     try:
         standing = fetch_manifest(store, store.resolve(tag))
     except NotFoundError:
         return
     version = made.project.metadata.version
+    made_type = made.package.manifest.artifact_type
     inputs = standing.annotations.get(INPUTS_DIGEST)
     same_version = standing.annotations.get(VERSION) == version
+    if same_version and standing.artifact_type != made_type:
+        raise ConflictError(
+            f"{tag} is version {version} already, as a {standing.artifact_type}",
+            hint=f"give each profile a tag of its own, for example {tag}-image",
+        )
     if same_version and inputs not in {None, str(made.package.inputs_digest)}:
         raise ConflictError(
             f"{tag} is version {version} already, made from other inputs ({inputs})",
@@ -105,6 +119,7 @@ def build_into(
     *,
     environment: Mapping[str, str],
     on_event: EventSink,
+    profile: Profile = Profile.MODELPACK,
 ) -> Built:
     """Build the model in `directory` into the store that `reference_for` names.
 
@@ -112,7 +127,7 @@ def build_into(
         ConflictError: the same version was built there from other inputs.
         Error: as `package` and `push_package` do.
     """
-    made = package(directory, environment, on_event)
+    made = package(directory, environment, on_event, profile=profile)
     reference = reference_for(made.project.metadata)
     services = Services(store=open_store(reference.location), on_event=on_event)
     refuse_other_inputs(services.store, reference.tag, made)
@@ -121,19 +136,27 @@ def build_into(
     return Built(reference=reference, subject=subject, inputs_digest=made.package.inputs_digest)
 
 
-def local_reference(metadata: Metadata, environment: Mapping[str, str]) -> TagReference:
+def local_reference(
+    metadata: Metadata, environment: Mapping[str, str], profile: Profile = Profile.MODELPACK
+) -> TagReference:
     """Return where a model is built to when nobody says: the user's local store.
 
     It is an OCI layout a model, below `XDG_DATA_HOME`, with the version as tag (`+` becomes `_`,
-    which a tag can hold).
+    which a tag can hold); an image's has `-image` at its end.
     """
     home = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     layout = LayoutDirectory(Path(home) / "modelseal" / "store" / metadata.name)
-    return TagReference(layout, check_tag(metadata.version.replace("+", "_")))
+    version = metadata.version.replace("+", "_")
+    suffix = "" if profile is Profile.MODELPACK else f"-{profile}"
+    return TagReference(layout, check_tag(f"{version}{suffix}"))
 
 
 def push_directory(
-    directory: Path, tag: str, services: Services, environment: Mapping[str, str]
+    directory: Path,
+    tag: str,
+    services: Services,
+    environment: Mapping[str, str],
+    profile: Profile = Profile.MODELPACK,
 ) -> Descriptor:
     """Build the model in `directory`, store it and tag it; return the manifest's descriptor.
 
@@ -141,7 +164,7 @@ def push_directory(
         ConflictError: the tag is the same version made from other inputs.
         Error: as `package` and `push_package` do; the tag stays where it was.
     """
-    made = package(directory, environment, services.on_event)
+    made = package(directory, environment, services.on_event, profile=profile)
     refuse_other_inputs(services.store, tag, made)
     subject = push_package(made, services)
     services.store.tag(subject, tag)

@@ -14,6 +14,7 @@ from modelseal.attest.predicates.types import PROVENANCE
 from modelseal.errors import ConflictError
 from modelseal.evidence.builder import Builder, builder_from_environment
 from modelseal.evidence.materials import materials
+from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor
 from modelseal.trust.signer import Signer
 from modelseal.version import __version__
@@ -42,6 +43,7 @@ def publish(
     signer: Signer,
     services: Services,
     environment: Mapping[str, str],
+    profile: Profile = Profile.MODELPACK,
 ) -> Publication:
     """Publish the model in `directory` under `tag`.
 
@@ -51,6 +53,7 @@ def publish(
         signer: signs the signature and the provenance, with one login.
         services: the store, the clock and the events.
         environment: of the process; it tells the builder and `SOURCE_DATE_EPOCH`.
+        profile: what kind of artifact.
 
     Raises:
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
@@ -60,7 +63,7 @@ def publish(
     signer.check()  # a missing token is told before the weights are hashed and sent
 
     # (1) Build: hash the files, make the manifest.
-    made = package(directory, environment, services.on_event)
+    made = package(directory, environment, services.on_event, profile=profile)
     refuse_other_inputs(services.store, tag, made)
 
     # (2) Push by digest. Nobody finds it by the tag yet.
@@ -71,7 +74,7 @@ def publish(
     provenance = Provenance(
         builder_id=builder.id,
         builder_version={"modelseal": __version__},
-        external_parameters=_parameters(made, builder),
+        external_parameters=_parameters(made, builder, profile),
         internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
         resolved_dependencies=materials(made.project, made.files, builder),
         invocation_id=builder.invocation_id,
@@ -95,13 +98,15 @@ def publish(
     return Publication(tag=tag, subject=subject, attached=attached, verification=verification)
 
 
-def _parameters(made: Packaged, builder: Builder) -> dict[str, object]:
+def _parameters(made: Packaged, builder: Builder, profile: Profile) -> dict[str, object]:
     """Return what the caller of the build chose: a verifier compares these."""
     metadata = made.project.metadata
     parameters: dict[str, object] = {
         "model": {"name": metadata.name, "version": metadata.version},
         "format": made.project.format,
     }
+    if profile is not Profile.MODELPACK:
+        parameters["profile"] = str(profile)
     if builder.source_repository:
         parameters["source"] = {
             "repository": builder.source_repository,

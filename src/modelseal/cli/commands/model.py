@@ -14,6 +14,8 @@ from modelseal.cli.options import (
     Offline,
     Output,
     OutputFormat,
+    ProfileName,
+    ProfileOption,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
@@ -68,10 +70,11 @@ def build(
             help="Where to; the local store, under the model's name and version, when not given.",
         ),
     ] = "",
+    profile: ProfileOption = ProfileName.MODELPACK,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Make the ModelPack artifact of DIR in a local store, and print its digest.
+    """Make the artifact of DIR in a local store, and print its digest.
 
     The same files give the same digest, on every machine.
 
@@ -84,6 +87,7 @@ def build(
     from modelseal.cli.progress import progress
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
+    from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import LayoutDirectory, TagReference, parse_reference
     from modelseal.workflows.package import build_into, local_reference
     from modelseal.workflows.wiring import open_store
@@ -98,13 +102,15 @@ def build(
             hint=f"write oci:PATH:tag, or modelseal push {directory} {store}",
         )
     chosen = settings()
+    kind = Profile(profile.value)
     with progress(quiet=quiet) as on_event:
         built = build_into(
             directory,
-            lambda metadata: named or local_reference(metadata, os.environ),
+            lambda metadata: named or local_reference(metadata, os.environ, kind),
             lambda location: open_store(location, chosen),
             environment=os.environ,
             on_event=on_event,
+            profile=kind,
         )
     if json_wanted:
         answer_json(
@@ -123,6 +129,7 @@ def build(
 def push(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
+    profile: ProfileOption = ProfileName.MODELPACK,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -132,11 +139,13 @@ def push(
     \b
     Example:
       modelseal push ./fraud ghcr.io/acme/fraud:1.4.0
+      modelseal push ./fraud ghcr.io/acme/fraud:1.4.0-image --profile image
       modelseal sign ghcr.io/acme/fraud:1.4.0
     """
     from modelseal.cli.answer import answer_json, answering
     from modelseal.cli.progress import progress
     from modelseal.cli.settings import settings
+    from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows.package import push_directory
     from modelseal.workflows.services import Services
@@ -148,7 +157,11 @@ def push(
     store = open_store(target.location, settings(registry=registry))
     with progress(quiet=quiet) as on_event:
         subject = push_directory(
-            directory, tag, Services(store=store, on_event=on_event), os.environ
+            directory,
+            tag,
+            Services(store=store, on_event=on_event),
+            os.environ,
+            Profile(profile.value),
         )
     if json_wanted:
         answer_json({"reference": reference, "digest": str(subject.digest)})
@@ -161,6 +174,7 @@ def push(
 def publish(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
+    profile: ProfileOption = ProfileName.MODELPACK,
     key: SigningKey = None,
     identity_token: IdentityToken = "",
     signing_config: SigningConfigFile = None,
@@ -184,6 +198,7 @@ def publish(
     from modelseal.cli.progress import progress
     from modelseal.cli.render import as_json, text
     from modelseal.cli.settings import settings
+    from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
     from modelseal.workflows.services import Services
@@ -208,6 +223,7 @@ def publish(
             signer=signer,
             services=Services(store=open_store(target.location, chosen), on_event=on_event),
             environment=os.environ,
+            profile=Profile(profile.value),
         )
     if json_wanted:
         answer_json(as_json.publication(done, reference))
