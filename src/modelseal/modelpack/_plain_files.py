@@ -7,11 +7,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from modelseal.errors import InvalidProjectError, StorageError
-from modelseal.oci.content import CHUNK
+from modelseal.modelpack.digests import DigestCache, now_ns, settled
+from modelseal.oci.content import CHUNK, HASH_CHUNK, FileIdentity, readinto
 from modelseal.oci.descriptor import Digest
 
 # O_NONBLOCK: to open a pipe must not wait for whoever writes into it.
@@ -70,45 +72,75 @@ def _read_up_to(file: BinaryIO, count: int) -> bytes:
     return b"".join(parts)
 
 
-def hash_plain(path: Path, *, stopped: Callable[[], bool] = lambda: False) -> tuple[Digest, int]:
+@dataclass(frozen=True, slots=True)
+class HashedFile:
+    """What is in a file."""
+
+    digest: Digest
+    size: int
+    identity: FileIdentity | None
+    """The file as it was hashed just now, if every later change would show in it."""
+
+
+def hash_plain(
+    path: Path,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    known: DigestCache | None = None,
+) -> HashedFile:
     """Return the SHA-256 digest and the size of a file, read in constant memory.
 
     Args:
         path: the file.
         stopped: asked between two chunks; True ends the work with an error.
+        known: digests of files that need not be read.
 
     Raises:
         InvalidProjectError: not a plain file, gone, or changed while it was read.
         StorageError: the disk refused.
     """
-    hasher = hashlib.sha256()
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
-    size = 0
     try:
         with open_plain(path) as file:
-            before = _identity(os.fstat(file.fileno()))
-            while count := file.readinto(view):  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks what a raw file has
-                hasher.update(view[:count])
-                size += count
-                if size > before[0]:
-                    raise _changed(path)  # or a file that grows would never end
-                if stopped():
-                    raise InvalidProjectError(f"{path} was not read to its end")
-            after = _identity(os.fstat(file.fileno()))
+            before = FileIdentity.of(os.fstat(file.fileno()))
+            digest = known.get(before) if known is not None else None
+            if digest is not None:
+                return HashedFile(digest, before.size, None)
+            began = now_ns()
+            digest = _hash(path, file, before.size, stopped)
+            after = FileIdentity.of(os.fstat(file.fileno()))
             # The name, too: a file that was put in its place has to be read anew.
-            named = _identity(path.lstat())
+            named = FileIdentity.of(path.lstat())
     except FileNotFoundError as error:
         raise _changed(path) from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    if not before == after == named or size != before[0]:
+    # A link to it, or its mode, changes the time of the inode only: that is no other content.
+    if not _content(before) == _content(after) == _content(named):
         raise _changed(path)
-    return Digest("sha256", hasher.hexdigest()), size
+    if known is not None and before == after:
+        known.put(after, digest, began)
+    sure = before == after and settled(after, began)
+    return HashedFile(digest, before.size, after if sure else None)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
+def _hash(path: Path, file: BinaryIO, size: int, stopped: Callable[[], bool]) -> Digest:
+    hasher = hashlib.sha256()
+    view = memoryview(bytearray(HASH_CHUNK))
+    seen = 0
+    while count := readinto(file, view):
+        hasher.update(view[:count])
+        seen += count
+        if seen > size:
+            raise _changed(path)  # or a file that grows would never end
+        if stopped():
+            raise InvalidProjectError(f"{path} was not read to its end")
+    if seen != size:
+        raise _changed(path)
+    return Digest("sha256", hasher.hexdigest())
+
+
+def _content(identity: FileIdentity) -> tuple[int, int, int, int]:
+    return identity.size, identity.mtime_ns, identity.inode, identity.device
 
 
 def _changed(path: Path) -> InvalidProjectError:

@@ -101,7 +101,7 @@ def build(
         config = image_config((layer for layer, _ in layers), annotations, created=created)
         config_type, artifact_type = IMAGE_CONFIG, ""
     else:
-        layers = tuple((_layer(file), FileContent(file.location)) for file in inventory.files)
+        layers = tuple(map(layer_of, inventory.files))
         config = build_config(project, (layer.digest for layer, _ in layers), created=created)
         config_type, artifact_type = media_types.CONFIG, media_types.ARTIFACT_TYPE
     try:
@@ -120,6 +120,11 @@ def build(
     return ModelPackage(manifest, config, layers, files, inputs, inputs_digest)
 
 
+def layer_of(file: SourceFile) -> tuple[Descriptor, FileContent]:
+    """Return the layer that a file is, and its content."""
+    return _layer(file), FileContent(file.location, file.identity)
+
+
 def inputs_of(directory: Path, project: Project, inventory: Inventory) -> dict[str, Any]:
     """Return all that the model was made from, as JSON values; what is not known is left out.
 
@@ -131,7 +136,7 @@ def inputs_of(directory: Path, project: Project, inventory: Inventory) -> dict[s
 
     def digest_of(path: str) -> str:
         # A file that is named, and left out of the artifact, is an input all the same.
-        return str(digests.get(path) or hash_plain(directory / path)[0]) if path else ""
+        return str(digests.get(path) or hash_plain(directory / path).digest) if path else ""
 
     inputs: dict[str, Any] = {
         "files": {path: str(digest) for path, digest in digests.items()},

@@ -14,16 +14,18 @@ in a file from elsewhere. What is found does not depend on the order in which th
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import InvalidProjectError, StorageError, UnsafePathError
 from modelseal.modelpack._patterns import Rules
 from modelseal.modelpack._plain_files import hash_plain
+from modelseal.modelpack.digests import DigestCache
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import MAX_DEPTH, check_paths
 from modelseal.modelpack.project import FILE_NAME, Project
+from modelseal.oci.content import FileIdentity
 from modelseal.oci.descriptor import Digest
 
 MAX_FILES = 10_000
@@ -45,6 +47,8 @@ class SourceFile:
     size: int
     digest: Digest
     location: Path
+    identity: FileIdentity | None = None
+    """The file as it was hashed just now, if every later change would show in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,16 @@ class _Found:
     kind: LayerKind
     guessed: bool
     location: Path
+    size: int
 
 
 def scan(
     directory: Path,
     project: Project,
     *,
+    on_plan: Callable[[int, int], None] = lambda _files, _size: None,
     on_file: Callable[[SourceFile], None] = lambda _: None,
+    known: DigestCache | None = None,
     workers: int = _WORKERS,
 ) -> Inventory:
     """List and read the files of the model in `directory`.
@@ -81,7 +88,9 @@ def scan(
     Args:
         directory: where `modelseal.yaml` stands.
         project: its rules.
+        on_plan: called once with the number of files and their bytes, before they are read.
         on_file: called here, in this thread, after each file was read, in no certain order.
+        known: digests of files that need not be read; what is read is added to it.
         workers: files that are read at once.
 
     Raises:
@@ -92,7 +101,8 @@ def scan(
     left_out: list[str] = []
     found = sorted(_walk(directory, Rules(project.files), left_out), key=lambda item: item.path)
     _check(directory, found)
-    files = _read(found, on_file, workers)
+    on_plan(len(found), sum(item.size for item in found))
+    files = _read(found, on_file, known, workers)
     return Inventory(files, tuple(sorted(left_out)))
 
 
@@ -116,11 +126,11 @@ def _walk(directory: Path, rules: Rules, left_out: list[str]) -> Iterator[_Found
             if verdict is None:
                 left_out.append(path)
                 continue
-            _check_plain(entry, path)
+            size = _check_plain(entry, path)
             count += 1
             if count > MAX_FILES:
                 raise _too_many(directory)
-            yield _Found(path, verdict.kind, verdict.guessed, place / entry.name)
+            yield _Found(path, verdict.kind, verdict.guessed, place / entry.name, size)
 
 
 def _entries(place: Path) -> list[os.DirEntry[str]]:
@@ -136,7 +146,8 @@ def _check_depth(path: str) -> None:
         raise InvalidProjectError(f"{path[:200]!r} is nested deeper than {MAX_DEPTH} directories")
 
 
-def _check_plain(entry: os.DirEntry[str], path: str) -> None:
+def _check_plain(entry: os.DirEntry[str], path: str) -> int:
+    """Return the size of a plain file; refuse everything else."""
     if entry.is_symlink():
         raise InvalidProjectError(
             f"{path!r} is a symbolic link",
@@ -146,6 +157,10 @@ def _check_plain(entry: os.DirEntry[str], path: str) -> None:
         raise InvalidProjectError(
             f"{path!r} is a device, a pipe or a socket", hint="remove it, or exclude it"
         )
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _too_many(directory: Path) -> InvalidProjectError:
@@ -170,28 +185,34 @@ def _check(directory: Path, found: list[_Found]) -> None:
 
 
 def _read(
-    found: list[_Found], on_file: Callable[[SourceFile], None], workers: int
+    found: list[_Found],
+    on_file: Callable[[SourceFile], None],
+    known: DigestCache | None,
+    workers: int,
 ) -> tuple[SourceFile, ...]:
     stop = threading.Event()
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="modelseal-hash")
     try:
-        futures = [pool.submit(_read_file, item, stop) for item in found]
-        for future in as_completed(futures):
+        # The largest first: they would be the last to arrive.
+        order = sorted(found, key=lambda item: item.size, reverse=True)
+        futures = {item.path: pool.submit(_read_file, item, known, stop) for item in order}
+        for future in as_completed(futures.values()):
             on_file(future.result())
-        return tuple(map(Future.result, futures))
+        return tuple(futures[item.path].result() for item in found)
     finally:
         # After an error, or Ctrl-C, the other files are not read to their end.
         stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _read_file(item: _Found, stop: threading.Event) -> SourceFile:
-    digest, size = hash_plain(item.location, stopped=stop.is_set)
+def _read_file(item: _Found, known: DigestCache | None, stop: threading.Event) -> SourceFile:
+    found = hash_plain(item.location, stopped=stop.is_set, known=known)
     return SourceFile(
         path=item.path,
         kind=item.kind,
         guessed=item.guessed,
-        size=size,
-        digest=digest,
+        size=found.size,
+        digest=found.digest,
         location=item.location,
+        identity=found.identity,
     )

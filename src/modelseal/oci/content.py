@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, runtime_checkable
 
 from modelseal.errors import ContentMismatchError, StorageError
 from modelseal.oci.descriptor import Descriptor
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes that are read at once; the only buffer that a transfer holds."""
+
+
+HASH_CHUNK = 64 << 10
+"""Bytes that are read at once to be hashed: they stay in the core's cache. Measured beside 1 MiB,
+the system's time to read a file is halved."""
 
 
 class Content(Protocol):
@@ -44,10 +49,55 @@ class BytesContent:
 
 
 @dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What changes when a file is written to, or another is put in its place."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Read it from what `os.stat` says."""
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
+
+@runtime_checkable
+class HashedContent(Protocol):
+    """Content that may be in a file whose digest this process has just computed."""
+
+    def hashed_file(self) -> "FileContent | None":
+        """Return the file, if it is so; then nobody needs to hash it again to send it."""
+        ...
+
+    def reached(self, position: int) -> None:
+        """Say how far the file was sent, in bytes, when it is not read through `open`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class FileContent:
-    """Content in a file."""
+    """Content in a file.
+
+    Attributes:
+        path: the file.
+        hashed: what the file was when this process computed its digest. It is given only when
+            every later change would show in it. Without it the file is hashed while it is sent.
+    """
 
     path: Path
+    hashed: FileIdentity | None = None
+
+    def hashed_file(self) -> "FileContent | None":
+        """Return this, if the digest was computed just now."""
+        return self if self.hashed is not None else None
+
+    def reached(self, position: int) -> None:
+        """Ignore it."""
 
     def open(self) -> BinaryIO:
         """Open the file at its start. Raises `StorageError`."""
@@ -103,7 +153,7 @@ class VerifyingReader(io.RawIOBase):
         if self._done:
             return 0
         view = memoryview(buffer).cast("B")
-        count = _readinto(self._source, view)
+        count = readinto(self._source, view)
         self._seen += count
         self._hasher.update(view[:count])
         if self._seen > self._expected.size:
@@ -133,11 +183,11 @@ class VerifyingReader(io.RawIOBase):
         super().close()
 
 
-def _readinto(source: BinaryIO, view: memoryview) -> int:
-    readinto = getattr(source, "readinto", None)
-    if readinto is not None:
-        count = readinto(view)
-        return int(count or 0)
+def readinto(source: BinaryIO, view: memoryview) -> int:
+    """Fill `view` with the next bytes of any stream; return how many, 0 at the end."""
+    into = getattr(source, "readinto", None)
+    if into is not None:
+        return int(into(view) or 0)
     data = source.read(len(view))
     view[: len(data)] = data
     return len(data)

@@ -3,13 +3,13 @@
 """Moving many blobs into a store: in parallel, each once, the manifest after them all."""
 
 import io
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
-from modelseal.oci.content import CHUNK, Content
+from modelseal.oci.content import CHUNK, Content, FileContent, HashedContent, readinto
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import (
     BytesMoved,
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 WORKERS = 4
 """Blobs in flight: enough to hide latency, few enough for a shared registry."""
 
+_SMALL = 1 << 20
+_SMALL_WORKERS = 12
+"""Small blobs in flight beside them: what they take is latency, not bandwidth."""
+
 
 def push_all(
     store: ContentWriter,
@@ -38,17 +42,78 @@ def push_all(
     Raises:
         Error: of the first blob that failed, after the others in flight have ended.
     """
-    once: dict[Digest, tuple[Descriptor, Content]] = {}
-    for descriptor, content in blobs:
-        once.setdefault(descriptor.digest, (descriptor, content))
-    on_event(TransferPlanned(len(once), sum(blob.size for blob, _ in once.values())))
-    with ThreadPoolExecutor(WORKERS) as pool:
-        moves = [pool.submit(_push, store, *pair, on_event) for pair in once.values()]
+    with Pusher(store, on_event) as pusher:
+        pusher.add_all(blobs)
+        pusher.finish()
+
+
+class Pusher:
+    """Stores blobs as they are handed in, several at once; equal blobs go once.
+
+    For one thread, which enters it. To leave it with an error starts nothing more, and waits for
+    what is in flight.
+    """
+
+    def __init__(self, store: ContentWriter, on_event: TransferSink = discard) -> None:
+        """Prepare; nothing moves yet."""
+        self._store = store
+        self._on_event = on_event
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="modelseal-push")
+        self._small = ThreadPoolExecutor(_SMALL_WORKERS, thread_name_prefix="modelseal-push-small")
+        self._moves: dict[Digest, Future[None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    @property
+    def digests(self) -> frozenset[Digest]:
+        """All that was handed in."""
+        return frozenset(self._moves)
+
+    def _stop(self) -> None:
+        for pool in (self._pool, self._small):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._small):
+            pool.shutdown(wait=True)
+
+    def add(self, descriptor: Descriptor, content: Content) -> None:
+        """Let a blob go as soon as there is a hand free. It fails in `finish`."""
+        if descriptor.digest not in self._moves:
+            pool = self._small if descriptor.size < _SMALL else self._pool
+            self._moves[descriptor.digest] = pool.submit(
+                _push, self._store, descriptor, content, self._on_event
+            )
+
+    def add_all(self, blobs: Iterable[tuple[Descriptor, Content]]) -> None:
+        """Let blobs go, and announce those that are new here."""
+        once: dict[Digest, tuple[Descriptor, Content]] = {}
+        for descriptor, content in blobs:
+            if descriptor.digest not in self._moves:
+                once.setdefault(descriptor.digest, (descriptor, content))
+        self._on_event(TransferPlanned(len(once), sum(blob.size for blob, _ in once.values())))
+        for pair in once.values():
+            self.add(*pair)
+
+    def check(self) -> None:
+        """Raise the error of a blob that has failed by now, if one has."""
+        for move in self._moves.values():
+            if move.done():
+                move.result()
+
+    def finish(self) -> None:
+        """Wait for all blobs.
+
+        Raises:
+            Error: of the first blob that failed, after the others in flight have ended.
+        """
         try:
-            for move in moves:
+            for move in self._moves.values():
                 move.result()
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._stop()
             raise
 
 
@@ -79,35 +144,54 @@ class CountingReader:
         self.on_event(TransferFinished(target, skipped=False))
 
 
-@dataclass(frozen=True, slots=True)
 class _Counted:
-    """Content that tells how much of it was read."""
+    """Content that tells how much of it was read or sent, and when that begins anew."""
 
-    content: Content
-    descriptor: Descriptor
-    on_event: TransferSink
+    def __init__(self, content: Content, descriptor: Descriptor, on_event: TransferSink) -> None:
+        self._content = content
+        self._descriptor = descriptor
+        self._on_event = on_event
+        self._position = 0
 
     def open(self) -> BinaryIO:
-        stream = _CountedReader(self.content.open(), self.descriptor, self.on_event)
-        return io.BufferedReader(stream, CHUNK)
+        source = self._content.open()
+        self.reached(0)
+        stream = _CountedReader(source, self._descriptor, self._moved)
+        return cast("BinaryIO", stream)
+
+    def hashed_file(self) -> FileContent | None:
+        content = self._content
+        return content.hashed_file() if isinstance(content, HashedContent) else None
+
+    def reached(self, position: int) -> None:
+        if position < self._position:
+            self._on_event(TransferStarted(self._descriptor))
+            self._position = 0
+        if position > self._position:
+            self._on_event(BytesMoved(self._descriptor, position - self._position))
+            self._position = position
+
+    def _moved(self, event: BytesMoved) -> None:
+        self._position += event.count
+        self._on_event(event)
 
 
 class _CountedReader(io.RawIOBase):
-    def __init__(self, source: BinaryIO, descriptor: Descriptor, on_event: TransferSink) -> None:
+    def __init__(
+        self, source: BinaryIO, descriptor: Descriptor, on_moved: Callable[[BytesMoved], None]
+    ) -> None:
         self._source = source
         self._descriptor = descriptor
-        self._on_event = on_event
+        self._on_moved = on_moved
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._source.read(len(view))
-        view[: len(data)] = data
-        if data:
-            self._on_event(BytesMoved(self._descriptor, len(data)))
-        return len(data)
+        count = readinto(self._source, memoryview(buffer).cast("B"))
+        if count:
+            self._on_moved(BytesMoved(self._descriptor, count))
+        return count
 
     def close(self) -> None:
         if not self.closed:

@@ -3,29 +3,34 @@
 """Package: a model directory becomes an artifact, in a store."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import ConflictError, NotFoundError
-from modelseal.modelpack.build import ModelPackage, Profile, build
+from modelseal.modelpack.build import ModelPackage, Profile, build, layer_of
 from modelseal.modelpack.config import source_date
-from modelseal.modelpack.inventory import scan
+from modelseal.modelpack.digests import DigestCache
+from modelseal.modelpack.inventory import Inventory, SourceFile, scan
 from modelseal.modelpack.media_types import INPUTS_DIGEST, VERSION
 from modelseal.modelpack.project import Metadata, Project, load_project
 from modelseal.oci.descriptor import Descriptor, Digest
+from modelseal.oci.events import TransferPlanned
 from modelseal.oci.reference import LayoutDirectory, Location, TagReference, check_tag
 from modelseal.oci.store import ReadableStore, Store, fetch_manifest
-from modelseal.oci.transfer import push_all
+from modelseal.oci.transfer import Pusher, push_all
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.services import Services
 
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A project and the artifact that was built from it; nothing is stored yet."""
+    """A project and the artifact that was built from it; its manifest is not stored yet."""
 
     project: Project
     package: ModelPackage
+    stored: frozenset[Digest] = frozenset()
+    """What is in the store already."""
 
     @property
     def subject(self) -> Descriptor:
@@ -44,19 +49,89 @@ def package(
     on_event: EventSink,
     *,
     profile: Profile = Profile.MODELPACK,
+    digests: DigestCache | None = None,
+    early: Callable[[Project], Pusher | None] = lambda _: None,
 ) -> Packaged:
     """Hash a model directory and build its manifest.
 
+    Args:
+        directory: the model directory.
+        environment: of the process; it tells `SOURCE_DATE_EPOCH`.
+        on_event: told about progress.
+        profile: what kind of artifact.
+        digests: of files that need not be read again.
+        early: gives the pusher to which each file goes as soon as it is hashed, if any; they are
+            all in the store when this returns.
+
     Raises:
         InvalidProjectError, UnsafePathError, StorageError.
+        Error: as `Pusher.finish` does.
     """
     on_event(StepStarted("build", str(directory)))
     project = load_project(directory)
-    inventory = scan(directory, project)
+    pusher = early(project)
+    if pusher is None:
+        inventory = scan(directory, project, known=digests)
+    else:
+        inventory = _scan_and_push(directory, project, digests, pusher, on_event)
+    if digests is not None:
+        digests.save()
     created = source_date(environment)
     made = build(directory, project, inventory, created=created, profile=profile)
+    if pusher is not None:
+        pusher.finish()
     on_event(StepFinished("build", str(made.manifest.descriptor.digest)))
-    return Packaged(project, made)
+    return Packaged(project, made, frozenset() if pusher is None else pusher.digests)
+
+
+def _scan_and_push(
+    directory: Path,
+    project: Project,
+    digests: DigestCache | None,
+    pusher: Pusher,
+    on_event: EventSink,
+) -> Inventory:
+    def hashed(file: SourceFile) -> None:
+        pusher.check()  # a registry that refuses the first file need not see the last one hashed
+        pusher.add(*layer_of(file))
+
+    return scan(
+        directory,
+        project,
+        on_plan=lambda files, size: on_event(TransferPlanned(files, size)),
+        on_file=hashed,
+        known=digests,
+    )
+
+
+def early_pusher(
+    services: Services, tag: str, stack: ExitStack, profile: Profile = Profile.MODELPACK
+) -> Callable[[Project], Pusher | None]:
+    """Return what gives a pusher, if files may go before all of them are hashed.
+
+    They may not when the tag stands for the same version: then either nothing has changed, or
+    `refuse_other_inputs` has its say before anything is sent.
+
+    Args:
+        services: the store and the events.
+        tag: what will be published.
+        stack: leaves the pusher.
+        profile: only the files of a ModelPack are layers as they are.
+    """
+
+    def early(project: Project) -> Pusher | None:
+        if profile is not Profile.MODELPACK:
+            return None
+        try:
+            standing = fetch_manifest(services.store, services.store.resolve(tag))
+        except NotFoundError:
+            pass
+        else:
+            if standing.annotations.get(VERSION) == project.metadata.version:
+                return None
+        return stack.enter_context(Pusher(services.store, services.on_event))
+
+    return early
 
 
 def refuse_other_inputs(store: ReadableStore, tag: str, made: Packaged) -> None:
@@ -97,7 +172,8 @@ def push_package(made: Packaged, services: Services) -> Descriptor:
     """
     services.on_event(StepStarted("push", str(made.subject.digest)))
     *blobs, manifest = made.package.contents()
-    push_all(services.store, blobs, services.on_event)
+    missing = [(blob, content) for blob, content in blobs if blob.digest not in made.stored]
+    push_all(services.store, missing, services.on_event)
     services.store.push(*manifest)
     services.on_event(StepFinished("push", str(made.subject.digest)))
     return made.subject
@@ -164,8 +240,35 @@ def push_directory(
         ConflictError: the tag is the same version made from other inputs.
         Error: as `package` and `push_package` do; the tag stays where it was.
     """
-    made = package(directory, environment, services.on_event, profile=profile)
-    refuse_other_inputs(services.store, tag, made)
+    made = package_for(directory, tag, services, environment, profile)
     subject = push_package(made, services)
     services.store.tag(subject, tag)
     return subject
+
+
+def package_for(
+    directory: Path,
+    tag: str,
+    services: Services,
+    environment: Mapping[str, str],
+    profile: Profile = Profile.MODELPACK,
+) -> Packaged:
+    """Hash a model directory and build its manifest, to be stored under `tag`.
+
+    Files go to the store while others are hashed, unless `tag` is of the same version.
+
+    Raises:
+        ConflictError: the tag is the same version made from other inputs.
+        Error: as `package` does.
+    """
+    with ExitStack() as stack:
+        made = package(
+            directory,
+            environment,
+            services.on_event,
+            profile=profile,
+            digests=services.digests,
+            early=early_pusher(services, tag, stack, profile),
+        )
+    refuse_other_inputs(services.store, tag, made)
+    return made

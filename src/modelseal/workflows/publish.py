@@ -20,7 +20,7 @@ from modelseal.trust.signer import Signer
 from modelseal.version import __version__
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
 from modelseal.workflows.events import StepFinished, StepStarted
-from modelseal.workflows.package import Packaged, package, push_package, refuse_other_inputs
+from modelseal.workflows.package import Packaged, package_for, push_package
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_signer
 from modelseal.workflows.verify import Verification, verify
@@ -62,11 +62,10 @@ def publish(
     started = services.clock()
     signer.check()  # a missing token is told before the weights are hashed and sent
 
-    # (1) Build: hash the files, make the manifest.
-    made = package(directory, environment, services.on_event, profile=profile)
-    refuse_other_inputs(services.store, tag, made)
+    # (1) Build: hash the files, make the manifest. What is hashed is sent meanwhile.
+    made = package_for(directory, tag, services, environment, profile)
 
-    # (2) Push by digest. Nobody finds it by the tag yet.
+    # (2) Push by digest, the manifest last. Nobody finds it by the tag yet.
     subject = push_package(made, services)
 
     # (3) Sign and attest: one login and one certificate for all statements.

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from modelseal.errors import ContentMismatchError, LimitExceededError
 from modelseal.oci.content import BytesContent, verifying
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor
-from modelseal.oci.events import BytesMoved, TransferEvent, TransferFinished, TransferStarted
+from modelseal.oci.events import (
+    BytesMoved,
+    TransferEvent,
+    TransferFinished,
+    TransferPlanned,
+    TransferStarted,
+)
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import fetch_bytes
 from modelseal.oci.transfer import CountingReader, push_all
@@ -57,9 +63,11 @@ def test_a_transfer_tells_what_moved_and_what_was_there() -> None:
     push_all(store, [(blob, BytesContent(b"weights"))], told.append)
     push_all(store, [(blob, BytesContent(b"weights"))], told.append)
     assert told == [
+        TransferPlanned(1, 7),
         TransferStarted(blob),
         BytesMoved(blob, 7),
         TransferFinished(blob, skipped=False),
+        TransferPlanned(1, 7),
         TransferFinished(blob, skipped=True),
     ]
 

@@ -17,6 +17,7 @@ from modelseal.oci.registry.answers import MAX_ANSWER, MAX_REFUSAL, Answer, is_t
 from modelseal.oci.registry.auth import Authenticator
 from modelseal.oci.registry.hosts import Origin, Target, check_step, is_loopback, split_port
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.pieces import Piece
 from modelseal.oci.registry.received import Body, no_longer_than
 from modelseal.oci.registry.retry import TransientError, retry_after, retrying
 from modelseal.oci.registry.transport import Transport, failure
@@ -54,7 +55,7 @@ class Request:
     actions: str = PULL
     also_pull: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    body: Callable[[], bytes | Iterable[bytes]] | None = None
+    body: Callable[[], bytes | Iterable[Piece]] | None = None
     read_timeout: float | None = None
     limit: int = MAX_ANSWER
 
@@ -78,6 +79,11 @@ class Client:
             send=self._send_to_token_service,
             reach=self._transport.reach,
         )
+
+    @property
+    def origin(self) -> Origin:
+        """Where the registry itself is spoken to."""
+        return self._origin
 
     def full_name(self, name: str) -> str:
         """Return the name of a repository as the registry knows it."""

@@ -25,21 +25,39 @@ class TransientError(Exception):
         self.wait = wait
 
 
-def retrying(policy: RetryPolicy, attempt: Callable[[], _T]) -> _T:
+def _nothing_came_of_it() -> bool:
+    return False
+
+
+def retrying(
+    policy: RetryPolicy,
+    attempt: Callable[[], _T],
+    *,
+    progressed: Callable[[], bool] = _nothing_came_of_it,
+) -> _T:
     """Call `attempt` until it raises no `TransientError`, or often enough.
+
+    Args:
+        policy: how often, and with which waits.
+        attempt: what is tried.
+        progressed: asked after each failure; True if that attempt got nearer to the end: then
+            the counting starts anew. It has to be False at last, or this never ends.
 
     Raises:
         Error: the last failure's own error.
     """
-    for number in range(1, policy.attempts + 1):
+    number = 0
+    while True:
+        number += 1
         try:
             return attempt()
         except TransientError as error:
+            if progressed():
+                number = 1
             wait = pause(policy, number) if error.wait is None else error.wait
-            if number == policy.attempts or wait > policy.longest_wait:
+            if number >= policy.attempts or wait > policy.longest_wait:
                 raise error.final from error.__cause__
         policy.sleep(wait)
-    raise AssertionError("a policy has at least one attempt")
 
 
 def pause(policy: RetryPolicy, number: int) -> float:

@@ -38,7 +38,7 @@ def start(client: Client, what: str) -> Target:
         raise NotFoundError(
             str(error), hint="make the repository first: not every registry does so on a push"
         ) from error
-    return _location(client, answer, what)
+    return location_of(client, answer, what)
 
 
 def mount(client: Client, blob: Descriptor, source: str) -> tuple[bool, Target | None]:
@@ -72,7 +72,7 @@ def mount(client: Client, blob: Descriptor, source: str) -> tuple[bool, Target |
     except AccessDeniedError:  # no token that may read the source
         return False, None
     if answer.status == _ACCEPTED:
-        return False, _location(client, answer, what)
+        return False, location_of(client, answer, what)
     if answer.status == _CREATED:
         check_stored(client, answer, blob)
     return answer.status == _CREATED, None
@@ -93,6 +93,7 @@ def cancel(client: Client, session: Target, what: str) -> None:
         client.once(Request(method="DELETE", target=session, what=what, actions=PUSH))
 
 
-def _location(client: Client, answer: Answer, what: str) -> Target:
+def location_of(client: Client, answer: Answer, what: str) -> Target:
+    """Return where an answer says the session goes on, if it may be followed."""
     location = answer.headers.get("location", "")
     return client.check_given(answer.target, location, f"the location of {what}")

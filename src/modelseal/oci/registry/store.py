@@ -10,7 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, Self, cast
 
 from modelseal.documents import parse_json_object
@@ -34,6 +34,7 @@ from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.ranges import RangeBody
 from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
 from modelseal.oci.registry.upload import upload_blob
+from modelseal.oci.registry.uploads import Entry, UploadJournal, no_entry
 
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_TYPES))}
 _STORED = frozenset({200, 201, 202})
@@ -50,10 +51,26 @@ class RegistryStore:
     Credentials come from Docker's configuration, and are looked up only when the registry asks.
     """
 
-    def __init__(self, repository: Repository, options: RegistryOptions | None = None) -> None:
-        """Name the repository; nothing is connected yet. Raises `UsageError`."""
+    def __init__(
+        self,
+        repository: Repository,
+        options: RegistryOptions | None = None,
+        *,
+        journal: UploadJournal | None = None,
+    ) -> None:
+        """Name the repository; nothing is connected yet.
+
+        Args:
+            repository: which one.
+            options: how to speak to its registry.
+            journal: where uploads are noted, so that the next process goes on with them.
+
+        Raises:
+            UsageError: the registry's name is no host and port.
+        """
         self._repository = repository
         self._options = options or RegistryOptions()
+        self._journal = journal
         self._client = Client(repository, self._options)
         self._referrers = Referrers(self._client, self._options)
         # What the registry gave us, and what we gave it, are kept apart: only the first shows
@@ -117,15 +134,22 @@ class RegistryStore:
         known_absent = expected.digest in self._absent
         self._absent.discard(expected.digest)
         if known_absent or not self.exists(expected):
-            upload_blob(
-                self._client,
-                self._options,
-                expected,
-                content,
-                is_there=lambda: self.exists(expected),
-                session=self._sessions.pop(expected.digest, None),
-            )
+            with self._noted(expected) as entry:
+                upload_blob(
+                    self._client,
+                    self._options,
+                    expected,
+                    content,
+                    is_there=lambda: self.exists(expected),
+                    session=self._sessions.pop(expected.digest, None),
+                    entry=entry,
+                )
         self._absent.discard(expected.digest)
+
+    def _noted(self, blob: Descriptor) -> AbstractContextManager[Entry]:
+        if self._journal is None:
+            return nullcontext(no_entry())
+        return self._journal.entry(self._repository.registry, self._repository.name, blob)
 
     def mount(self, target: Descriptor, source: Repository) -> bool:
         """Take a blob over from another repository of this registry, without its bytes.

@@ -12,6 +12,7 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -22,6 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from modelseal.errors import Error, UnavailableError, UsageError
 from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of, same_site
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.pieces import FileSlice, Piece
 from modelseal.oci.registry.retry import TransientError
 from modelseal.oci.registry.tls import hung_up, tls_context, tls_failure
 
@@ -47,7 +49,7 @@ class Transport:
         target: Target,
         *,
         headers: Mapping[str, str],
-        body: bytes | Iterable[bytes] | None = None,
+        body: bytes | Iterable[Piece] | None = None,
         read_timeout: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send one request and return the answer with its body still to be read.
@@ -66,7 +68,7 @@ class Transport:
             return manager.urlopen(
                 method,
                 target.url,
-                body=body,
+                body=body,  # slices of files too: see _SendsFiles
                 headers={"User-Agent": self._options.user_agent, **headers},
                 redirect=False,
                 retries=False,
@@ -214,10 +216,22 @@ def _resolved_reach(origin: Origin) -> Reach:
     return max(Reach.PUBLIC if reach is None else reach for reach in reaches)
 
 
+class _SendsFiles:
+    """A connection that takes a slice of a file as a piece of a body."""
+
+    sock: socket.socket
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - as the other base has it
+        if isinstance(data, FileSlice):
+            data.send_to(self.sock)
+        else:
+            super().send(data)  # type: ignore[misc] # of the other base
+
+
 def _pool_classes(
     send_timeout: float, check_peer: Callable[[str], None] | None
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """Make the connection classes: they check their peer, and wait for slow takers."""
+    """Make the connection classes: they check their peer, wait for slow takers, send files."""
 
     def connected(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
         if check_peer is not None and connection.proxy is None:
@@ -228,7 +242,7 @@ def _pool_classes(
                 raise
         return sock
 
-    class Plain(HTTPConnection):
+    class Plain(_SendsFiles, HTTPConnection):
         def _new_conn(self) -> socket.socket:
             return connected(self, super()._new_conn())
 
@@ -236,7 +250,7 @@ def _pool_classes(
             super().connect()
             self.sock.settimeout(send_timeout)
 
-    class Tls(HTTPSConnection):
+    class Tls(_SendsFiles, HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return connected(self, super()._new_conn())
 

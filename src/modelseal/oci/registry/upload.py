@@ -1,29 +1,42 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""Uploading one blob: one session, one streaming PUT, in constant memory.
+"""Uploading one blob: a session and a streaming PUT, in constant memory, from where it broke off.
 
-Source: distribution-spec v1.1, "Pushing a blob monolithically", "POST then PUT". Sending a
-whole blob in one request is what every registry takes; GHCR and the cloud registries take
-nothing else for large ones.
+Source: distribution-spec v1.1, "Pushing a blob monolithically", "POST then PUT", and "Pushing a
+blob in chunks" for the status of a session. A whole blob in one request is what every registry
+takes; GHCR and the cloud registries take nothing else for large ones. When it breaks off, a
+registry that keeps sessions says how much it has, and the rest is sent, by this process or
+(`modelseal.oci.registry.uploads`) the next.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+import re
+from collections.abc import Callable
+from http import HTTPStatus
 from urllib.parse import quote
 
 from modelseal.errors import ContentMismatchError, StorageError, UnavailableError
-from modelseal.oci.content import CHUNK, Content, verifying
+from modelseal.oci.content import Content
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor
 from modelseal.oci.registry import sessions
-from modelseal.oci.registry.answers import expect
+from modelseal.oci.registry.answers import Answer, expect
 from modelseal.oci.registry.client import PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.oci.registry.pieces import Pieces
 from modelseal.oci.registry.retry import TransientError, retrying
+from modelseal.oci.registry.uploads import Entry, no_entry
 
 _STORED = frozenset({200, 201, 204})
 _SESSION_LOST = frozenset({404, 410, 416})
+_NOT_THE_REST = frozenset({400, 405, 409, 411, 412, 422, 501})
+"""Answers to the rest of a blob that need not be answers to the whole of it."""
+
+_WORTH_RESUMING = 1 << 20
+"""Bytes of a blob from which on it is worth a request to ask how much of it is there."""
+
+_PROGRESS = 8 << 20
+"""Bytes that have to be new for a broken attempt to count as one that got somewhere."""
 
 
 def upload_blob(
@@ -34,6 +47,7 @@ def upload_blob(
     *,
     is_there: Callable[[], bool],
     session: Target | None = None,
+    entry: Entry | None = None,
 ) -> None:
     """Upload content that is what `expected` says; each attempt opens it anew.
 
@@ -44,62 +58,148 @@ def upload_blob(
         content: opened once an attempt.
         is_there: asks the registry; an answer may be lost after the blob was stored.
         session: one that the registry has started, for the first attempt.
+        entry: where the session is noted for the next process.
 
     Raises:
         ContentMismatchError: it is not; the last bytes were not sent, so nothing is kept.
         NotFoundError: there is no such repository.
         UnavailableError, AccessDeniedError, StorageError.
     """
+    upload = _Upload(client, options, expected, content, entry or no_entry())
+    upload.begin(session)
     attempts = itertools.count()
 
     def attempt() -> None:
-        first = next(attempts) == 0
-        if first or not is_there():
-            _attempt(client, options, expected, content, session if first else None)
+        if next(attempts) == 0 or not is_there():
+            upload.attempt()
+        upload.entry.forget()
 
-    retrying(options.retry, attempt)
-
-
-def _attempt(
-    client: Client,
-    options: RegistryOptions,
-    expected: Descriptor,
-    content: Content,
-    session: Target | None,
-) -> None:
-    what = f"the upload of {expected.name}"
-    session = session or sessions.start(client, what)
-    joint = "&" if "?" in session.path else "?"
-    digest = f"{joint}digest={quote(str(expected.digest), safe='')}"
-    request = Request(
-        method="PUT",
-        target=Target(session.origin, session.path + digest),
-        what=what,
-        actions=PUSH,
-        headers={"Content-Type": OCTET_STREAM, "Content-Length": str(expected.size)},
-        body=lambda: _chunks(expected, content),
-        read_timeout=options.commit_timeout,
-    )
     try:
-        answer = client.once(request)
-    except (ContentMismatchError, StorageError):
-        sessions.cancel(client, session, what)
-        raise
-    if answer.status in _SESSION_LOST:
-        raise TransientError(UnavailableError(f"{client.registry} lost {what} ({answer.status})"))
-    expect(answer, _STORED, what, client.registry)
-    sessions.check_stored(client, answer, expected)
+        retrying(options.retry, attempt, progressed=upload.progressed)
+    finally:
+        upload.pieces.close()
 
 
-def _chunks(expected: Descriptor, content: Content) -> Iterator[bytes]:
-    """Yield the content; raise before the last chunk if it is not what it has to be."""
-    with verifying(content.open(), expected) as stream:
-        while chunk := _read(stream, expected):
-            yield chunk
+class _Upload:
+    """One blob on its way, over as many attempts as it takes."""
+
+    def __init__(
+        self,
+        client: Client,
+        options: RegistryOptions,
+        expected: Descriptor,
+        content: Content,
+        entry: Entry,
+    ) -> None:
+        self.entry = entry
+        self.pieces = Pieces(expected, content)
+        self._client = client
+        self._options = options
+        self._expected = expected
+        self._what = f"the upload of {expected.name}"
+        self._session: Target | None = None
+        self._fresh = False
+        self._asked = 0
+        self._start = 0
+        self._farthest = 0
+
+    def begin(self, session: Target | None) -> None:
+        """Take the session that there is: a new one, or one that an earlier process has left."""
+        if session is not None:
+            self._session, self._fresh = session, True
+        else:
+            self._session = self.entry.session(self._client)
+
+    def progressed(self) -> bool:
+        """Tell whether the registry has notably more than at any failure before."""
+        if self._start < self._farthest + _PROGRESS:
+            return False
+        self._farthest = self._start
+        return True
+
+    def attempt(self) -> None:
+        """Send what the registry lacks. Raises `TransientError` when it may be tried again."""
+        self._start = self._resume()
+        if self._session is None:
+            self._session = sessions.start(self._client, self._what)
+            if self._session.origin == self._client.origin:
+                self.entry.record(self._session)
+        self._fresh = False
+        try:
+            answer = self._put(self._session, self._start)
+        except (ContentMismatchError, StorageError):
+            self._drop()
+            raise
+        if answer.status in _SESSION_LOST or (self._start and answer.status in _NOT_THE_REST):
+            # What was sent to a session before need not have been right: then all goes again.
+            self._drop(cancel=answer.status not in _SESSION_LOST)
+            raise TransientError(
+                UnavailableError(f"{self._client.registry} lost {self._what} ({answer.status})")
+            )
+        expect(answer, _STORED, self._what, self._client.registry)
+        sessions.check_stored(self._client, answer, self._expected)
+
+    def _resume(self) -> int:
+        """Return how many bytes the session has; without one that can go on, there is none."""
+        if self._session is None or self._fresh:
+            return 0
+        if self._expected.size < _WORTH_RESUMING:
+            self._drop()
+            return 0
+        self._asked += 1
+        answer = self._ask(self._session)
+        held = _held(answer) if answer is not None else 0
+        if answer is None or not 0 < held <= self._expected.size:
+            self._drop(cancel=answer is None or answer.status not in _SESSION_LOST)
+            return 0
+        self._asked = 0
+        if answer.headers.get("location"):
+            self._session = sessions.location_of(self._client, answer, self._what)
+        return held
+
+    def _ask(self, session: Target) -> Answer | None:
+        try:
+            return self._client.once(
+                Request(method="GET", target=session, what=self._what, actions=PUSH)
+            )
+        except TransientError:
+            if self._asked > 1:
+                return None  # twice no answer about it: a new one may do
+            raise
+
+    def _put(self, session: Target, start: int) -> Answer:
+        size = self._expected.size
+        joint = "&" if "?" in session.path else "?"
+        digest = f"{joint}digest={quote(str(self._expected.digest), safe='')}"
+        headers = {"Content-Type": OCTET_STREAM, "Content-Length": str(size - start)}
+        if 0 < start < size:
+            headers["Content-Range"] = f"{start}-{size - 1}"
+        return self._client.once(
+            Request(
+                method="PUT",
+                target=Target(session.origin, session.path + digest),
+                what=self._what,
+                actions=PUSH,
+                headers=headers,
+                body=lambda: self.pieces.take(start, size),
+                read_timeout=self._options.commit_timeout,
+            )
+        )
+
+    def _drop(self, *, cancel: bool = True) -> None:
+        session, self._session, self._start = self._session, None, 0
+        self.entry.forget()
+        if session is not None and cancel:
+            sessions.cancel(self._client, session, self._what)
 
 
-def _read(stream: BinaryIO, expected: Descriptor) -> bytes:
-    try:
-        return stream.read(CHUNK)
-    except OSError as error:
-        raise StorageError(f"cannot read {expected.name}: {error.strerror}") from error
+def _held(answer: Answer) -> int:
+    """Return how many bytes a session has, from its status; 0 when that is not said.
+
+    `0-0` is one byte by the specification, and none in the answers of several registries.
+    """
+    if answer.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
+        return 0
+    match = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", answer.headers.get("range", ""))
+    last = int(match[1]) if match else 0
+    return last + 1 if last else 0
