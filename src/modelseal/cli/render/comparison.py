@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison of two models as text or JSON."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from modelseal.cli.render import as_json as json_form
+from modelseal.cli.render.text import printable
+from modelseal.workflows.diff import Change, Comparison
+
+
+def as_text(item: Comparison) -> Iterator[str]:
+    """Write what differs for people."""
+    yield f"- {item.left.digest}"
+    yield f"+ {item.right.digest}"
+    if item.equal:
+        yield "equal"
+    yield from _section("files", item.files)
+    yield from _section("config", item.config)
+    yield from _section("statements (claimed, not verified)", item.statements)
+
+
+def as_json(item: Comparison, left: str, right: str) -> dict[str, Any]:
+    """Return what differs for scripts."""
+    return {
+        "equal": item.equal,
+        "left": {"reference": left, "manifest": json_form.descriptor(item.left)},
+        "right": {"reference": right, "manifest": json_form.descriptor(item.right)},
+        "changedFiles": [_change(change) for change in item.files],
+        "changedConfig": [_change(change) for change in item.config],
+        "changedUnverifiedStatements": [_change(change) for change in item.statements],
+    }
+
+
+def _section(title: str, changes: tuple[Change, ...]) -> Iterator[str]:
+    if changes:
+        yield f"{title}:"
+    for change in changes:
+        yield printable(f"  {change.name}")
+        if change.left:
+            yield printable(f"    - {change.left}")
+        if change.right:
+            yield printable(f"    + {change.right}")
+
+
+def _change(change: Change) -> dict[str, str | None]:
+    return {"name": change.name, "left": change.left or None, "right": change.right or None}
