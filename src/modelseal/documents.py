@@ -108,9 +108,7 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
     except RecursionError as error:
         raise LimitExceededError(f"{what} is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:
-        # PyYAML shows the place on lines of its own; a message of ours is one line.
-        why = " ".join(str(error).split())
-        raise InvalidDocumentError(f"{what} is not valid YAML: {why}") from error
+        raise InvalidDocumentError(f"{what} is not valid YAML: {_told(error)}") from error
     _check_depth(value, what)
     return value
 
@@ -123,6 +121,14 @@ _YAML_SCALARS = (
     ("bool", r"^(?:true|false)$", "tf"),
     ("int", r"^-?(?:0|[1-9][0-9]{0,17})$", "-0123456789"),
 )
+
+
+def _told(error: Exception) -> str:
+    # Without the line that PyYAML quotes: there may be a secret in it, or lines like ours.
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return " ".join(str(error).split())
+    return f"{' '.join(problem.split())} in line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _unambiguous(text: str) -> str:

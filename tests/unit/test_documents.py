@@ -169,6 +169,17 @@ def test_a_message_about_broken_yaml_is_one_line() -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "raw", [b"token: [s3cret", b"token: 's3cret", b"a: s3cret: b", b"s3cret\na: b", b"\ts3cret"]
+)
+def test_a_message_about_broken_yaml_quotes_nothing_of_it(raw: bytes) -> None:
+    # Somebody names the wrong file for a policy, and the log of the job is public.
+    with pytest.raises(InvalidDocumentError) as refused:
+        parse_yaml(b"first: 1\n" + raw, "it")
+    assert "s3cret" not in str(refused.value)
+    assert "line" in str(refused.value)
+
+
 def test_an_alias_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]

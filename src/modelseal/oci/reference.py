@@ -88,11 +88,7 @@ def parse_reference(text: str) -> Reference:
     """
     if text.startswith("oci:"):
         return _parse_layout(text)
-    if "://" in text:
-        raise InvalidReferenceError(
-            f"a reference is not a URL: {text!r}",
-            hint=f"write {text.partition('://')[2] or 'registry/repository:tag'}",
-        )
+    _refuse_url(text)
     rest, at, digest = text.partition("@")
     name, tag = _split_tag(rest)
     repository = parse_repository(name)
@@ -112,6 +108,8 @@ def parse_location(text: str) -> Location:
         InvalidReferenceError.
     """
     layout = text.startswith("oci:")
+    if not layout:
+        _refuse_url(text)
     if "@sha" in text or (not layout and "@" in text) or _split_tag(text.removeprefix("oci:"))[1]:
         raise InvalidReferenceError(
             f"{text!r} names content, not a repository", hint="leave out the tag and the digest"
@@ -147,6 +145,17 @@ def check_tag(tag: str) -> str:
             f"not a tag: {tag!r}", hint="letters, digits, . _ - and at most 128 of them"
         )
     return tag
+
+
+def _refuse_url(text: str) -> None:
+    scheme, found, rest = text.partition("://")
+    if found:
+        host, slash, path = rest.partition("/")
+        place = host.rpartition("@")[2] + slash + path  # a password may stand before the host
+        raise InvalidReferenceError(
+            f"a reference is not a URL: {f'{scheme}://{place}'!r}",
+            hint=f"write {place or 'registry/repository:tag'}",
+        )
 
 
 def _split_tag(text: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """References: what is taken, and what `oras` would have let through."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,10 @@ def test_parsing_refuses_or_is_stable(text: str) -> None:
     except InvalidReferenceError:
         return
     assert parse_reference(str(found)) == found
+
+
+@pytest.mark.parametrize("read", [parse_reference, parse_location], ids=lambda read: read.__name__)
+def test_a_password_in_a_url_is_not_shown(read: Callable[[str], object]) -> None:
+    with pytest.raises(InvalidReferenceError) as refused:
+        read("https://ada:s3cret@ghcr.io/acme/fraud:1")
+    assert "s3cret" not in str(refused.value) + refused.value.hint
