@@ -3,6 +3,7 @@
 """ours ⇄ kit ⇄ modctl ⇄ oras: each reads what the others write, through a real registry."""
 
 import json
+import tarfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -165,3 +166,29 @@ def test_an_index_of_oras_gives_one_model(
     other = ("--platform", "linux/s390x", "--output", "other")
     refused = modelseal("pull", f"{place}:all", *other).check(1)
     assert "linux/amd64, linux/arm64" in refused.stderr
+
+
+def test_crane_reads_the_image_that_modelseal_writes(
+    place: str, home: Path, modelseal: Command, crane: Command
+) -> None:
+    directory = make_model(home / "ours", extra={"deep/er/vocab.json": b"{}"})
+    reference = f"{place}:1.4.0-image"
+    modelseal("push", directory, reference, "--profile", "image").check()
+    crane("export", reference, "image.tar").check()
+    with tarfile.open(home / "image.tar") as archive:
+        archive.extractall(home / "image", filter="data")
+    assert contents(home / "image" / "models") == contents(directory)
+    modelseal("pull", reference, "--output", "out").check()
+    assert contents(home / "out") == contents(directory)
+
+
+def test_models_are_compared_without_their_weights(
+    place: str, home: Path, modelseal: Command
+) -> None:
+    for version in ("1.4.0", "1.5.0"):
+        directory = make_model(home / version, version=version, extra={"v.txt": version.encode()})
+        modelseal("push", directory, f"{place}:{version}").check()
+    assert modelseal("diff", f"{place}:1.4.0", f"{place}:1.4.0").check().stdout.endswith("equal\n")
+    done = modelseal("diff", f"{place}:1.4.0", f"{place}:1.5.0", "--output", "json").check(1)
+    changed = {change["name"] for change in json.loads(done.stdout)["changedFiles"]}
+    assert changed == {"modelseal.yaml", "v.txt"}
