@@ -7,11 +7,12 @@ when it does not succeed, and stays silent unless it is given `on_event`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import KeyFileError, UsageError
+from modelseal.modelpack.selection import Selection
 from modelseal.oci.events import (
     BytesMoved,
     TransferFinished,
@@ -36,7 +37,9 @@ from modelseal.workflows.verify import Verification
 from modelseal.workflows.wiring import (
     PASSPHRASE_VARIABLE,
     Settings,
+    cache_at,
     name_of,
+    open_reading_store,
     open_signer,
     open_store,
     tag_of,
@@ -75,7 +78,8 @@ class Believe:
         key: a file with the public key (PEM) that has to have signed.
         policy: a policy file that has to allow the model.
         trusted_root: the Sigstore that is believed; None means the public good one.
-        offline: ask no Sigstore service for the trusted root.
+        offline: open no connection: the model comes from the cache, and the trusted root from its
+            file or as it is cached.
     """
 
     certificate_identity: str = ""
@@ -153,7 +157,7 @@ def verify(
     target = parse_reference(reference)
     settings = _believing(believe, registry)
     name, trust = name_of(target), _trust(settings)
-    store = open_store(target.location, settings)
+    store = open_reading_store(target.location, settings)
     if not platform:
         return verify_workflow.verify(name, trust, store=store, clock=system_clock)
     return verify_workflow.verify_model(
@@ -168,18 +172,33 @@ def pull(
     *,
     overwrite: bool = False,
     platform: str = "",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    cache: Path | str | None = None,
+    keep: bool = True,
     registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> PulledModel:
     """Verify the model that `reference` points at, then write its files to `output`.
 
-    Of an index, the model for `platform` (`os/architecture`), else for this machine under Linux.
+    Args:
+        reference: what to pull.
+        output: the directory to write; it has to be new or empty.
+        believe: who has to have signed.
+        overwrite: take a directory that is not empty, and replace files of the same names.
+        platform: which model of an index, `os/architecture`; else this machine's under Linux.
+        include: patterns of the files that are wanted, as in `modelseal.yaml`; all when empty.
+        exclude: patterns of files that are not.
+        cache: where fetched files are kept by digest; `~/.cache/modelseal` when None.
+        keep: whether they are kept at all, also to go on with after a kill.
+        registry: how to speak to registries: TLS, credentials, time-outs.
+        on_event: told about progress, from several threads.
 
     Raises:
         Error: nothing appears in `output` then.
     """
     target = parse_reference(reference)
-    settings = _believing(believe, registry)
+    settings = _believing(believe, registry, cache=_path(cache), keep=keep)
     return pull_workflow.pull(
         name_of(target),
         Path(output),
@@ -187,6 +206,7 @@ def pull(
         services=_services(target, settings, on_event),
         overwrite=overwrite,
         platform=platform,
+        selection=Selection(tuple(include), tuple(exclude)),
     )
 
 
@@ -205,7 +225,7 @@ def load(
         reference: what to load.
         believe: who has to have signed; it is checked on every call.
         cache: where models are kept by digest; `~/.cache/modelseal/models` when None. Cached
-            files are hashed again on every call.
+            files are hashed again on every call. Blobs are kept there too, as `pull` does.
         platform: which model of an index, `os/architecture`; else this machine's under Linux.
         registry: how to speak to registries: TLS, credentials, time-outs.
         on_event: told about progress, from several threads.
@@ -214,7 +234,7 @@ def load(
         Error: nothing may be loaded then.
     """
     target = parse_reference(reference)
-    settings = _believing(believe, registry)
+    settings = _believing(believe, registry, cache=_path(cache))
     return load_workflow.load(
         name_of(target),
         _path(cache) or load_workflow.default_cache(os.environ),
@@ -263,10 +283,17 @@ def copy(
 
 
 def _services(target: Reference, settings: Settings, on_event: EventSink) -> Services:
-    return Services(store=open_store(target.location, settings), on_event=on_event)
+    store = open_reading_store(target.location, settings)
+    return Services(store=store, on_event=on_event, cache=settings.cache)
 
 
-def _believing(believe: Believe, registry: RegistryOptions | None) -> Settings:
+def _believing(
+    believe: Believe,
+    registry: RegistryOptions | None,
+    *,
+    cache: Path | None = None,
+    keep: bool = True,
+) -> Settings:
     return Settings(
         registry=registry or RegistryOptions(),
         key=_path(believe.key),
@@ -275,6 +302,7 @@ def _believing(believe: Believe, registry: RegistryOptions | None) -> Settings:
         certificate_identity=believe.certificate_identity,
         certificate_oidc_issuer=believe.certificate_oidc_issuer,
         offline=believe.offline,
+        cache=cache_at(cache, os.environ) if keep else None,
     )
 
 

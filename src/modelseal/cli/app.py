@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from modelseal.cli import config
-from modelseal.cli.commands import attest, copy, diff, inspect, key, model, pull, verify
+from modelseal.cli.commands import attest, cache, copy, diff, inspect, key, model, pull, verify
 from modelseal.cli.exit_codes import ExitCode, exit_code_for
 from modelseal.errors import Error
 from modelseal.version import __version__
@@ -34,6 +34,7 @@ copy.register(app)
 inspect.register(app)
 diff.register(app)
 app.add_typer(key.app, name="key")
+app.add_typer(cache.app, name="cache")
 
 
 def _version(value: bool) -> None:

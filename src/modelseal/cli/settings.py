@@ -10,6 +10,7 @@ import typer
 
 from modelseal.cli.options import NO_FLAGS, RegistryFlags
 from modelseal.errors import KeyFileError
+from modelseal.oci.cache import BlobCache
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.workflows.wiring import PASSPHRASE_VARIABLE, Settings, no_passphrase
 
@@ -27,6 +28,7 @@ def settings(
     certificate_oidc_issuer: str = "",
     policy: Path | None = None,
     offline: bool = False,
+    cache: BlobCache | None = None,
 ) -> Settings:
     """Return what the options say."""
     return Settings(
@@ -41,6 +43,7 @@ def settings(
         certificate_oidc_issuer=certificate_oidc_issuer,
         policy=policy,
         offline=offline,
+        cache=cache,
     )
 
 

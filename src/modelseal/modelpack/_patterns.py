@@ -52,7 +52,7 @@ class Rules:
 
     def __init__(self, rules: Iterable[FileRule]) -> None:
         """Take the rules in their order."""
-        self._rules = tuple((_Pattern(rule.pattern), rule.kind) for rule in rules)
+        self._rules = tuple((Pattern(rule.pattern), rule.kind) for rule in rules)
 
     def verdict(self, path: str) -> Verdict | None:
         """Return what the file is packed as; None when it is left out."""
@@ -77,20 +77,26 @@ class Rules:
         return not wanted and _is_special(name)
 
 
-class _Pattern:
+class Pattern:
+    """One pattern of `modelseal.yaml`: `*` stays in a directory, `**` goes through any number."""
+
     def __init__(self, text: str) -> None:
+        """Read the pattern."""
         if text.endswith("/"):
             text += "**"
         self._parts = tuple(text.split("/"))
 
     def matches(self, path: str, *, hidden: bool) -> bool:
+        """Tell whether it means a path; `hidden`: also where a wildcard meets a hidden name."""
         *_, last = self._rows(path, hidden=hidden)
         return last[-1]
 
     def takes_all_below(self, path: str) -> bool:
+        """Tell whether it means everything below a directory."""
         return self._parts[-1] == "**" and self.matches(path, hidden=True)
 
     def reaches_below(self, path: str) -> bool:
+        """Tell whether it means something below a directory."""
         rows = [row[-1] for row in self._rows(path, hidden=False)]
         return any(rows[:-1]) or (self._parts[-1] == "**" and rows[-1])
 

@@ -23,6 +23,7 @@ from modelseal.modelpack._staging import Staging, staging
 from modelseal.modelpack.paths import check_paths
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.readers.layer import Layer
+from modelseal.modelpack.selection import ALL_FILES, Selection
 from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.store import ContentReader, FilePlacer
@@ -61,10 +62,11 @@ def unpack_layers(
     output: Path,
     *,
     overwrite: bool = False,
+    selection: Selection = ALL_FILES,
     workers: int = _WORKERS,
     on_file: Callable[[ModelFile], None] = lambda _: None,
 ) -> tuple[ModelFile, ...]:
-    """Write the files of a model into a directory: all of them, or none.
+    """Write the files of a model into a directory: all that are wanted, or none.
 
     Args:
         reader: where the layers are; it is asked from several threads.
@@ -72,11 +74,13 @@ def unpack_layers(
         output: a directory that is empty or not there.
         overwrite: take a directory that is not empty, and replace files of the same names. Other
             files stay as they are.
+        selection: the files that are wanted.
         workers: layers that are fetched at once; each holds a few MiB.
         on_file: called here, in this thread, when a file was fetched and found right; it has its
             name only when this returns.
 
     Raises:
+        UsageError: no file is wanted.
         ContentMismatchError: a layer is not what the manifest or the config says.
         InvalidDocumentError, LimitExceededError: an archive is broken, or grows too much.
         UnsafePathError: a name in an archive leaves the directory, or meets another one.
@@ -84,6 +88,7 @@ def unpack_layers(
         StorageError: the disk is full, or refused.
         NotFoundError, UnavailableError: the reader cannot have it.
     """
+    layers = selection.layers(layers)
     with staging(output, overwrite=overwrite) as stage:
         # An archive may hold more: that is counted as it comes.
         stage.check_space(_needed(reader, layers, stage))
@@ -93,6 +98,7 @@ def unpack_layers(
         found = _take_all(take, layers, budget, workers=workers, on_file=on_file)
         files = tuple(itertools.chain.from_iterable(found))
         _check(files)
+        files = tuple(file for file in files if selection.takes(file.path.as_posix()))
         stage.commit([(numbered.numbers[file.path], file.path) for file in files])
     return files
 

@@ -82,9 +82,10 @@ class BlobCache:
     def prepare(self) -> None:
         """Make the directory, if it is not there. Raises `StorageError`."""
         with self.translated():
-            for folder in (self._blobs("sha256"), self._parts):
-                folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
-            self.path.chmod(_PRIVATE)
+            self.path.mkdir(parents=True, exist_ok=True)
+            blobs = self._blobs("sha256")
+            for folder in (blobs.parent, blobs, self._parts):
+                folder.mkdir(exist_ok=True, mode=_PRIVATE)
 
     def holds(self, target: Descriptor) -> bool:
         """Tell whether a blob of that name and size is here; nothing is read."""
@@ -253,9 +254,7 @@ class BlobCache:
     def keep(self, part: "Part") -> None:
         """Take a whole, checked part file into the cache. Raises `StorageError`."""
         with self.translated():
-            self._blobs(part.target.digest.algorithm).mkdir(
-                parents=True, exist_ok=True, mode=_PRIVATE
-            )
+            self._blobs(part.target.digest.algorithm).mkdir(exist_ok=True, mode=_PRIVATE)
             part.path.rename(self._blob(part.target))
             part.journal_path.unlink(missing_ok=True)
 
@@ -285,6 +284,20 @@ class BlobCache:
                 raise
             finally:
                 os.close(file)
+
+    def store(self, target: Descriptor, data: bytes) -> None:
+        """Keep a small blob that is at hand and was checked. Raises `StorageError`."""
+        if self.check(target):
+            return
+        path = self._parts / f"{target.digest.encoded}.{secrets.token_hex(8)}"
+        with self.translated():
+            try:
+                path.write_bytes(data)
+                self._blobs(target.digest.algorithm).mkdir(exist_ok=True, mode=_PRIVATE)
+                path.rename(self._blob(target))
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
 
     # Room
 
@@ -443,18 +456,32 @@ def _locked(path: Path) -> int:
     file = os.open(path, _PART, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever had the lock may have moved the file away: then ours has no name any more.
-        if os.path.samestat(os.fstat(file), path.lstat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
     except OSError as error:
-        if error.errno in _NO_LOCK:  # not every network disk has locks
-            return file
+        if error.errno not in _NO_LOCK:  # not every network disk has locks
+            os.close(file)
+            if isinstance(error, BlockingIOError):
+                return -1
+            raise
+    try:
+        about = os.fstat(file)
+        # Whoever had the lock may have moved the file away: then ours has no name any more.
+        if os.path.samestat(about, path.lstat()):
+            if _is_ours(about):
+                return file
+            # It becomes a file of the output: nobody else may be able to write to it.
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    except BaseException:
         os.close(file)
         raise
     os.close(file)
     return -1
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    ours = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
+    return ours and about.st_nlink == 1 and not about.st_mode & 0o022
 
 
 def _listed(folder: Path, *, parts: bool = False) -> list[_Kept]:

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from modelseal.errors import ContentMismatchError, Error, StorageError, UnavailableError
@@ -292,7 +292,7 @@ class Downloader:
         """Ask for the last byte; if that is what comes, take the far part of the head's work."""
         size = blob.target.size
         try:
-            with self._reader.fetch_range(blob.target, size - 1, size) as stream:
+            with closing(self._reader.fetch_range(blob.target, size - 1, size)) as stream:
                 ranged = stream.ranged
         except Error:
             ranged = False  # what is wrong with the blob itself, the head will see
@@ -342,7 +342,7 @@ class Downloader:
     def _fetch(self, blob: _Blob, extent: _Extent, *, head: bool) -> None:
         end, done, ranged = extent.start, False, True
         try:
-            with self._reader.fetch_range(blob.target, extent.start, extent.end) as stream:
+            with closing(self._reader.fetch_range(blob.target, extent.start, extent.end)) as stream:
                 ranged = stream.ranged
                 # Without parts the head reads over what it has; all others leave.
                 if ranged or extent.buffer is None:

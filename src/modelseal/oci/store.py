@@ -9,7 +9,7 @@ A store is **one repository**: in memory, an OCI layout on disk, or a repository
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from modelseal.errors import InvalidDocumentError, LimitExceededError
 from modelseal.oci.content import BytesContent, Content
@@ -41,7 +41,7 @@ class ContentReader(Protocol):
 
 
 class RangeStream(Protocol):
-    """Bytes of a part of a blob, checked by nobody yet; close it to give the connection back."""
+    """Bytes of a part of a blob, checked by nobody yet."""
 
     @property
     def ranged(self) -> bool:
@@ -52,12 +52,8 @@ class RangeStream(Protocol):
         """Fill `buffer` with the next bytes; 0 at the end of the part."""
         ...
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        ...
-
-    def __exit__(self, *error: object) -> None:
-        """Close it."""
+    def close(self) -> None:
+        """Give the connection back."""
         ...
 
 

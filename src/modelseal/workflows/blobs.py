@@ -7,7 +7,9 @@ from typing import cast
 
 from modelseal.errors import StorageError
 from modelseal.oci.cache import BlobCache
+from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.fetcher import BlobFetcher, FarReader
+from modelseal.oci.offline import RememberingStore
 from modelseal.oci.store import ContentReader, RangeReader
 from modelseal.oci.transfer import CountingReader
 from modelseal.workflows.services import Services
@@ -24,6 +26,8 @@ def reader_of(services: Services) -> ContentReader:
     A cache that cannot be written to is left out: it only helps.
     """
     store = services.store
+    if isinstance(store, RememberingStore):
+        store = store.inner  # what is fetched here is kept by other ways
     if not isinstance(store, RangeReader):
         return CountingReader(store, services.on_event)
     cache = services.cache
@@ -43,3 +47,12 @@ def tidy(cache: BlobCache | None) -> None:
             cache.prune()
         except StorageError as error:
             _log.debug("the cache was not tidied: %s", error)
+
+
+def here(services: Services, target: Descriptor) -> int:
+    """Return how many bytes of a blob need no fetching, as far as can be told without reading."""
+    near = not isinstance(services.store, RangeReader)
+    cache = services.cache
+    if near or (cache is not None and cache.holds(target)):
+        return target.size
+    return 0 if cache is None else cache.begun(target)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.modelpack.readers.families import layers_of
+from modelseal.modelpack.readers.layer import Layer
+from modelseal.modelpack.selection import ALL_FILES, Selection
 from modelseal.modelpack.unpack import ModelFile, unpack_layers
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.workflows.choose import choose
-from modelseal.workflows.blobs import WORKERS, reader_of, tidy
+from modelseal.workflows.blobs import WORKERS, here, reader_of, tidy
+from modelseal.workflows.choose import Chosen, choose
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import Trust
@@ -39,24 +41,55 @@ class PulledModel:
     verification: Verification | None
 
 
-def pull(
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """A layer that a pull would write; `here` says how many of its bytes need no fetching."""
+
+    layer: Layer
+    here: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullPlan:
+    """What a pull would do.
+
+    Attributes:
+        subject: the manifest whose files these would be.
+        index: the index that it was chosen from, if there is one.
+        layers: what would be written.
+        verification: None when nobody said who may sign.
+    """
+
+    subject: Descriptor
+    index: Descriptor | None
+    layers: tuple[PlannedLayer, ...]
+    verification: Verification | None
+
+    @property
+    def size(self) -> int:
+        """The bytes of all layers."""
+        return sum(planned.layer.descriptor.size for planned in self.layers)
+
+    @property
+    def missing(self) -> int:
+        """The bytes that would be fetched."""
+        return self.size - sum(planned.here for planned in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    chosen: Chosen
+    layers: tuple[Layer, ...]
+    verification: Verification | None
+
+
+def _looked_at(
     name: str | Digest,
-    output: Path,
-    *,
     trust: Trust | None,
     services: Services,
-    overwrite: bool = False,
-    platform: str = "",
-) -> PulledModel:
-    """Write the files of the model that `name` points at to `output`.
-
-    Of an index, those of one platform are written (`choose`).
-
-    Raises:
-        NotVerifiedError, PolicyDeniedError: before a byte of the model was fetched.
-        ContentMismatchError, UnsafePathError, ConflictError, StorageError: nothing appears in
-            `output` then.
-    """
+    platform: str,
+    selection: Selection,
+) -> _Found:
     # (1) Resolve once, and (2) verify by digest: a tag that moves now changes nothing.
     verification = None
     if trust is not None:
@@ -71,16 +104,71 @@ def pull(
     # (3) Check every name that the manifest tells before the first byte is fetched.
     layers = layers_of(services.store, chosen.manifest)
 
-    # (4) Fetch; a file gets its final name only after its digest matched.
-    services.on_event(StepStarted("pull", f"{len(layers)} layers"))
-    reader = reader_of(services)
-    files = unpack_layers(reader, layers, output, overwrite=overwrite, workers=WORKERS)
+    # (4) Leave out what nobody asked for.
+    return _Found(chosen, selection.layers(layers), verification)
+
+
+def pull(
+    name: str | Digest,
+    output: Path,
+    *,
+    trust: Trust | None,
+    services: Services,
+    overwrite: bool = False,
+    platform: str = "",
+    selection: Selection = ALL_FILES,
+) -> PulledModel:
+    """Write the files of the model that `name` points at to `output`.
+
+    Of an index, those of one platform are written (`choose`).
+
+    Raises:
+        NotVerifiedError, PolicyDeniedError: before a byte of the model was fetched.
+        ContentMismatchError, UnsafePathError, ConflictError, StorageError: nothing appears in
+            `output` then.
+    """
+    found = _looked_at(name, trust, services, platform, selection)
+
+    # (5) Fetch; a file gets its final name only after its digest matched.
+    services.on_event(StepStarted("pull", f"{len(found.layers)} layers"))
+    files = unpack_layers(
+        reader_of(services),
+        found.layers,
+        output,
+        overwrite=overwrite,
+        selection=selection,
+        workers=WORKERS,
+    )
     tidy(services.cache)
     services.on_event(StepFinished("pull", str(output)))
     return PulledModel(
         path=output,
-        subject=chosen.subject,
-        index=chosen.index,
+        subject=found.chosen.subject,
+        index=found.chosen.index,
         files=files,
-        verification=verification,
+        verification=found.verification,
+    )
+
+
+def plan_pull(
+    name: str | Digest,
+    *,
+    trust: Trust | None,
+    services: Services,
+    platform: str = "",
+    selection: Selection = ALL_FILES,
+) -> PullPlan:
+    """Return what `pull` would do, with the same checks before; nothing is written.
+
+    Raises:
+        Error: as `pull` does before it fetches.
+    """
+    found = _looked_at(name, trust, services, platform, selection)
+    return PullPlan(
+        subject=found.chosen.subject,
+        index=found.chosen.index,
+        layers=tuple(
+            PlannedLayer(layer, here(services, layer.descriptor)) for layer in found.layers
+        ),
+        verification=found.verification,
     )

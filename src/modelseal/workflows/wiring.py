@@ -14,6 +14,7 @@ from pathlib import Path
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import KeyFileError, UsageError
+from modelseal.oci.cache import DEFAULT_LIMIT, BlobCache
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.layout import LayoutStore
 from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, Reference
@@ -53,6 +54,7 @@ class Settings:
     certificate_oidc_issuer: str = ""
     policy: Path | None = None
     offline: bool = False
+    cache: BlobCache | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
@@ -63,6 +65,33 @@ def open_store(location: Location, settings: Settings) -> Store:
     from modelseal.oci.registry.store import RegistryStore
 
     return RegistryStore(location, settings.registry)
+
+
+def open_reading_store(location: Location, settings: Settings) -> Store:
+    """Return the store at `location` to read from: through the cache, or offline the cache alone.
+
+    Raises:
+        UsageError: offline without a cache.
+    """
+    if isinstance(location, LayoutDirectory):
+        return LayoutStore(location.path)
+    from modelseal.oci.offline import OfflineStore, RememberingStore
+    from modelseal.oci.registry.store import RegistryStore
+
+    if settings.offline:
+        if settings.cache is None:
+            raise UsageError("--offline and --no-cache exclude each other")
+        return OfflineStore(str(location), settings.cache)
+    store = RegistryStore(location, settings.registry)
+    return store if settings.cache is None else RememberingStore(store, settings.cache)
+
+
+def cache_at(
+    path: Path | None, environment: Mapping[str, str], limit: int = DEFAULT_LIMIT
+) -> BlobCache:
+    """Return the cache at `path`; without one, the user's: `XDG_CACHE_HOME`, else `~/.cache`."""
+    home = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return BlobCache(path or Path(home) / "modelseal", limit)
 
 
 def name_of(reference: Reference) -> str | Digest:

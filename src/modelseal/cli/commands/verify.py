@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
 from modelseal.cli.options import (
     NO_FLAGS,
     CertificateIdentity,
     CertificateIssuer,
-    Offline,
     Output,
     OutputFormat,
     PolicyFile,
@@ -35,7 +35,9 @@ def verify(
     key: PublicKey = None,
     policy: PolicyFile = None,
     trusted_root: TrustedRootFile = None,
-    offline: Offline = False,
+    offline: OfflineReading = False,
+    cache: CacheDir = None,
+    no_cache: NoCache = False,
     predicate_type: Annotated[
         str,
         typer.Option(
@@ -72,13 +74,14 @@ def verify(
     """
     from modelseal.attest.predicates.types import parse_predicate_type
     from modelseal.cli.answer import answer_json, answer_text, answering
+    from modelseal.cli.cache_options import chosen_cache
     from modelseal.cli.render import as_json, text
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import verify as workflow
     from modelseal.workflows.services import system_clock
-    from modelseal.workflows.wiring import name_of, open_store, trust_for
+    from modelseal.workflows.wiring import name_of, open_reading_store, trust_for
 
     json_wanted = answering(output)
     kind = parse_predicate_type(predicate_type)
@@ -89,6 +92,7 @@ def verify(
         policy=policy,
         trusted_root=trusted_root,
         offline=offline,
+        cache=chosen_cache(cache, none=no_cache),
         registry=registry,
     )
     target = parse_reference(reference)
@@ -98,7 +102,7 @@ def verify(
             "nobody is named who has to have signed",
             hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --policy",
         )
-    store = open_store(target.location, chosen)
+    store = open_reading_store(target.location, chosen)
     name = name_of(target)
     if platform:
         _, done = workflow.verify_model(
