@@ -205,6 +205,8 @@ class FakeRegistry:
             needed = "pull" if request.method in {"GET", "HEAD"} else "push"
             match = re.match(rf"/v2/{_NAME}/(?:blobs|manifests|tags|referrers)/", path)
             repository = match["name"] if match else ""
+            if not repository and value in self.tokens:
+                return None  # `/v2/` wants to know who, and not what for
             wanted = {(repository, needed)}
             source = parse_qs(urlsplit(request.path).query).get("from", [])
             wanted.update((name, "pull") for name in source)

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from modelseal.cli import config
-from modelseal.cli.commands import attest, cache, copy, diff, inspect, key, model, pull, verify
+from modelseal.cli.commands import (
+    attest,
+    cache,
+    copy,
+    diff,
+    inspect,
+    key,
+    login,
+    model,
+    pull,
+    verify,
+)
 from modelseal.cli.exit_codes import ExitCode, exit_code_for
 from modelseal.errors import Error
 from modelseal.version import __version__
@@ -31,6 +42,7 @@ attest.register(app)
 verify.register(app)
 pull.register(app)
 copy.register(app)
+login.register(app)
 inspect.register(app)
 diff.register(app)
 app.add_typer(key.app, name="key")

@@ -232,7 +232,8 @@ class Authenticator:
         return self._read_token(answer.body, asked, what)
 
     def _ask(self, realm: _Realm, scope: str, credentials: Credentials | None) -> Answer:
-        fields = {"scope": scope}
+        # Without an action the question is only who we are: `login` asks so, as Docker does.
+        fields = {} if scope.endswith(":") else {"scope": scope}
         if realm.service:
             fields["service"] = realm.service
         if credentials is not None and credentials.identity_token:
@@ -247,7 +248,8 @@ class Authenticator:
         if credentials is not None:
             headers["Authorization"] = f"Basic {credentials.basic}"
         # Several scopes are one field each here, and one field with blanks in OAuth 2.
-        query = urlencode({**fields, "scope": scope.split(" ")}, doseq=True)
+        scopes = {"scope": scope.split(" ")} if "scope" in fields else {}
+        query = urlencode({**fields, **scopes}, doseq=True)
         joint = "&" if "?" in realm.target.path else "?"
         target = Target(realm.target.origin, realm.target.path + joint + query)
         return self._send("GET", target, headers, None, _MAX_TOKEN)

@@ -83,20 +83,21 @@ class DockerCredentials:
 
     def find(self, registry: str) -> Credentials | None:
         """Return the credentials for `registry`, or None. Raises `UsageError`."""
-        path = self.path or _default_path()
-        config = _read(path)
-        key = _key(registry)
+        path = self.path or config_path()
+        config = read_config(path)
+        key = key_of(registry)
         entry = _entry(config, key, path)
         if token := entry.get("identitytoken"):
             return Credentials(identity_token=_text(token, "identitytoken", path))
-        helper = _helper(config, key, path)
+        helper = helper_of(config, key, path)
         if not entry.get("auth") and not helper:
             return None
         found = _look_up(key, entry, helper)
         return None if found is None else _decode(found, path)
 
 
-def _default_path() -> Path:
+def config_path() -> Path:
+    """Return where Docker keeps its configuration."""
     directory = os.environ.get("DOCKER_CONFIG")
     if directory:
         return Path(directory) / "config.json"
@@ -104,7 +105,8 @@ def _default_path() -> Path:
     return Path(home) / ".docker" / "config.json"
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Return the configuration; nothing when there is none. Raises `UsageError`."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(_MAX_CONFIG + 1)
@@ -123,13 +125,15 @@ def _read(path: Path) -> Mapping[str, Any]:
         )
 
 
-def _key(registry: str) -> str:
+def key_of(registry: str) -> str:
+    """Return under what name Docker keeps the credentials of a registry."""
     if registry in {"docker.io", "index.docker.io", "registry-1.docker.io"}:
         return DOCKER_HUB_KEY
     return registry
 
 
-def _mapping(config: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+def mapping_of(config: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """Return a mapping of the configuration. Raises `UsageError`."""
     value = config.get(name)
     if value is None:
         return {}
@@ -146,22 +150,24 @@ def _text(value: object, name: str, path: Path) -> str:
 
 def _entry(config: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     """Return the entry of `auths`; old Dockers wrote keys as URLs (`https://host/v1/`)."""
-    auths = _mapping(config, "auths", path)
+    auths = mapping_of(config, "auths", path)
     found = auths.get(key)
     if found is None and key != DOCKER_HUB_KEY:
-        same = (name for name in auths if _host_of_key(name) == key)
+        same = (name for name in auths if host_of_key(name) == key)
         found = auths.get(next(same, ""))
     return found if isinstance(found, dict) else {}
 
 
-def _host_of_key(key: str) -> str:
+def host_of_key(key: str) -> str:
+    """Return the registry that an old key (`https://host/v1/`) is for; nothing if for none."""
     rest = key.removeprefix("https://").removeprefix("http://")
     host, _, path = rest.partition("/")
     return host if path in {"", "v1", "v1/", "v2", "v2/"} else ""
 
 
-def _helper(config: Mapping[str, Any], key: str, path: Path) -> str:
-    helper = _mapping(config, "credHelpers", path).get(key) or config.get("credsStore") or ""
+def helper_of(config: Mapping[str, Any], key: str, path: Path) -> str:
+    """Return which program keeps the credentials for `key`; nothing for the file itself."""
+    helper = mapping_of(config, "credHelpers", path).get(key) or config.get("credsStore") or ""
     if helper and not _HELPER.fullmatch(_text(helper, "a credential helper", path)):
         raise UsageError(f"{path}: {helper!r} is no name of a credential helper")
     return str(helper)
