@@ -13,6 +13,7 @@ from modelseal.modelpack.readers.layer import Layer
 from modelseal.modelpack.selection import ALL_FILES, Selection
 from modelseal.modelpack.unpack import ModelFile, unpack_layers
 from modelseal.oci.descriptor import Descriptor, Digest
+from modelseal.oci.events import TransferPlanned
 from modelseal.workflows.blobs import WORKERS, here, reader_of, tidy
 from modelseal.workflows.choose import Chosen, choose
 from modelseal.workflows.events import StepFinished, StepStarted
@@ -131,6 +132,8 @@ def pull(
 
     # (5) Fetch; a file gets its final name only after its digest matched.
     services.on_event(StepStarted("pull", f"{len(found.layers)} layers"))
+    size = sum(layer.descriptor.size for layer in found.layers)
+    services.on_event(TransferPlanned(len(found.layers), size))
     files = unpack_layers(
         reader_of(services),
         found.layers,
