@@ -46,7 +46,7 @@ def initialise(directory: Path) -> Initialised:
         InvalidProjectError: it is no directory.
         StorageError: the disk refused.
     """
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # noqa: PTH112 - it raises for no path
         raise InvalidProjectError(f"{directory} is not a directory")
     path = directory / FILE_NAME
     if os.path.lexists(path):

@@ -6,6 +6,7 @@ Reading is strict: an unknown key, a value of another shape or a file that is no
 `InvalidProjectError` that names the field. Nothing here follows a link or leaves the directory.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -181,7 +182,7 @@ def load_project(directory: Path) -> Project:
         InvalidProjectError: there is none, or something in it does not hold.
         StorageError: the disk refused to read it.
     """
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # noqa: PTH112 - it raises for no path
         raise InvalidProjectError(f"{directory} is not a directory")
     raw = read_small(directory, FILE_NAME, limit=MAX_BYTES)
     if raw is None:

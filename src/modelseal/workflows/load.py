@@ -46,9 +46,9 @@ def load(
     # (2) What was not pulled before is pulled, by that digest, beside its place; it gets its name
     #     when it is whole. A lock lets one of several workers do it, and the others wait.
     layers = layers_of(services.store, chosen.manifest)
-    if not directory.exists():  # a cache that is whole may stand on a read-only disk
+    if not _is_there(directory):  # a cache that is whole may stand on a read-only disk
         with _locked(cache, directory.name):
-            if not directory.exists():
+            if not _is_there(directory):
                 _pull_whole(digest, directory, services)
                 return directory
 
@@ -59,6 +59,13 @@ def load(
         _check_file(directory, file)
     _check_nothing_else(directory, {file.path.as_posix() for file in files})
     return directory
+
+
+def _is_there(directory: Path) -> bool:
+    try:
+        return directory.exists()
+    except OSError as error:
+        raise StorageError(f"cannot read {directory}: {error.strerror}") from error
 
 
 def _pull_whole(digest: Digest, directory: Path, services: Services) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,9 @@ def test_many_broken_or_huge_headers_do_not_keep_init_busy(tmp_path: Path) -> No
     assert "08.safetensors and the safetensors files after it were not read: too many" in (
         found.notes
     )
+
+
+@pytest.mark.parametrize("read", [initialise, load_project], ids=lambda read: read.__name__)
+def test_a_path_that_no_disk_takes_is_an_error_of_ours(read: Callable[[Path], object]) -> None:
+    with pytest.raises(InvalidProjectError, match="is not a directory"):
+        read(Path("a" * 300))

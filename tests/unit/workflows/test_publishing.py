@@ -371,6 +371,13 @@ def test_a_pipe_in_the_cache_stalls_no_load(model: Path, tmp_path: Path) -> None
             os.close(os.open(path / "config.json", os.O_RDWR))
 
 
+def test_a_cache_that_no_disk_takes_is_an_error_of_ours(model: Path, tmp_path: Path) -> None:
+    store = MemoryStore()
+    published(model, store)
+    with pytest.raises(StorageError):
+        load("1.4.0", tmp_path / ("a" * 300), trust=TRUST, services=services(store))
+
+
 def test_a_cache_that_is_whole_is_loaded_without_a_lock(model: Path, tmp_path: Path) -> None:
     # It may stand on a read-only disk, as in an image that is baked with its model.
     store = MemoryStore()
