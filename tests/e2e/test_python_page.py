@@ -55,3 +55,29 @@ def test_every_public_name_stands_on_the_page() -> None:
     results = {"Copied", "Publication", "PulledModel", "Verification", "__version__"}
     for name in set(modelseal.__all__) - results:
         assert re.search(rf"\b{name}\b", PAGE), name
+
+
+def test_publish_pull_and_copy_tell_their_totals_before_the_first_file(home: Path) -> None:
+    make_model(home / "fraud")
+    pair = write_key_pair(generate_key(), home / "release.key", lambda: "correct horse")
+    who, reference = modelseal.Believe(key=pair.public), f"oci:{home}/store:1.4.0"
+    told: list[object] = []
+    for call in (
+        lambda: modelseal.publish(
+            home / "fraud",
+            reference,
+            key=pair.private,
+            passphrase="correct horse",
+            on_event=told.append,
+        ),
+        lambda: modelseal.pull(reference, home / "out", who, on_event=told.append),
+        lambda: modelseal.copy(reference, f"oci:{home}/copy:1", on_event=told.append),
+    ):
+        told.clear()
+        call()
+        kinds = [type(event) for event in told if type(event).__name__.startswith("Transfer")]
+        assert kinds[0] is modelseal.TransferPlanned
+        planned = [event for event in told if isinstance(event, modelseal.TransferPlanned)]
+        finished = [event for event in told if isinstance(event, modelseal.TransferFinished)]
+        assert sum(plan.files for plan in planned) == len(finished)
+        assert sum(plan.size for plan in planned) == sum(one.descriptor.size for one in finished)
