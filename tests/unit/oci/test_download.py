@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from modelseal.errors import ContentMismatchError, StorageError, UnavailableError
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor, Digest
 from modelseal.oci.download import Downloader, DownloadLimits
-from modelseal.oci.events import BytesMoved, TransferEvent
+from modelseal.oci.events import BytesMoved, TransferEvent, TransferSink, discard
 from modelseal.oci.journal import UNIT, Journal, unit_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def fetched(
     events: list[TransferEvent] | None = None,
 ) -> bytes:
     target = target or source.blob
-    on_event = [].append if events is None else events.append
+    on_event: TransferSink = discard if events is None else events.append
     with file_at(path) as file:
         kept = None if journal is None else Journal.open(journal, target, file)
         try:
