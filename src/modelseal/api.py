@@ -8,7 +8,7 @@ when it does not succeed, and stays silent unless it is given `on_event`.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelseal.errors import KeyFileError, UsageError
@@ -31,6 +31,7 @@ from modelseal.workflows.copy import Copied, IncompleteCopyError, Target
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.publish import Publication
 from modelseal.workflows.pull import PulledModel
+from modelseal.workflows.remembering import services_to_push
 from modelseal.workflows.services import Services, system_clock
 from modelseal.workflows.trust import Trust
 from modelseal.workflows.verify import Verification
@@ -99,6 +100,8 @@ def publish(
     identity_token: str = "",
     trusted_root: Path | str | None = None,
     signing_config: Path | str | None = None,
+    mount_from: Sequence[str] = (),
+    remember: bool = True,
     registry: RegistryOptions | None = None,
     on_event: EventSink = discard,
 ) -> Publication:
@@ -112,6 +115,8 @@ def publish(
         identity_token: an OIDC token or a file that holds it; else the environment's.
         trusted_root: the private Sigstore that is believed; None means the public good one.
         signing_config: where the private Sigstore signs.
+        mount_from: repositories of the same registry that may have some of the files.
+        remember: whether digests of files and open uploads are kept in `~/.cache/modelseal`.
         registry: how to speak to registries: TLS, credentials, time-outs.
         on_event: told about progress, from several threads.
 
@@ -127,11 +132,18 @@ def publish(
         trusted_root=_path(trusted_root),
         signing_config=_path(signing_config),
     )
+    services = services_to_push(
+        target.location,
+        settings.registry,
+        os.environ,
+        mount_from=mount_from,
+        remember=remember,
+    )
     return publish_workflow.publish(
         Path(directory),
         tag_of(target),
         signer=open_signer(settings),
-        services=_services(target, settings, on_event),
+        services=replace(services, on_event=on_event),
         environment=os.environ,
     )
 

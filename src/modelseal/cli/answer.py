@@ -9,7 +9,6 @@ from typing import Any
 import typer
 
 from modelseal.cli.options import OutputFormat
-from modelseal.cli.render import as_json
 from modelseal.cli.render.text import printable
 
 
@@ -17,6 +16,8 @@ def answering(output: OutputFormat | bool) -> bool:
     """Tell whether to answer in JSON, and remember it for errors."""
     json_wanted = output is True or output is OutputFormat.JSON
     if json_wanted:
+        from modelseal.cli.render import as_json
+
         as_json.ask()
     return json_wanted
 

@@ -90,6 +90,26 @@ Json: TypeAlias = Annotated[
 Quiet: TypeAlias = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress on stderr.", envvar="MODELSEAL_QUIET")
 ]
+MountFrom: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mount-from",
+        metavar="REPO",
+        help="Repository of the same registry that may have some of the files: the registry takes "
+        "them over from there and nothing is sent; repeatable.",
+        envvar="MODELSEAL_MOUNT_FROM",
+        rich_help_panel=_REGISTRY,
+    ),
+]
+NoMemory: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Hash every file, also those that did not change since they were hashed, and note "
+        "nothing to go on with after a kill.",
+        envvar="MODELSEAL_NO_CACHE",
+    ),
+]
 PlainHttp: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

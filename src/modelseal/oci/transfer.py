@@ -3,7 +3,7 @@
 """Moving many blobs into a store: in parallel, each once, the manifest after them all."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from modelseal.oci.events import (
     TransferStarted,
     discard,
 )
-from modelseal.oci.store import ContentReader, ContentWriter
+from modelseal.oci.reference import Repository
+from modelseal.oci.store import BlobMounter, ContentReader, ContentWriter
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,13 +37,21 @@ def push_all(
     store: ContentWriter,
     blobs: Iterable[tuple[Descriptor, Content]],
     on_event: TransferSink = discard,
+    *,
+    neighbours: Sequence[Repository] = (),
 ) -> None:
     """Store every blob that is not there yet; equal blobs go once.
+
+    Args:
+        store: where to.
+        blobs: what, and where its bytes are.
+        on_event: told about progress.
+        neighbours: repositories of the same registry that may have them.
 
     Raises:
         Error: of the first blob that failed, after the others in flight have ended.
     """
-    with Pusher(store, on_event) as pusher:
+    with Pusher(store, on_event, neighbours) as pusher:
         pusher.add_all(blobs)
         pusher.finish()
 
@@ -54,10 +63,16 @@ class Pusher:
     what is in flight.
     """
 
-    def __init__(self, store: ContentWriter, on_event: TransferSink = discard) -> None:
-        """Prepare; nothing moves yet."""
+    def __init__(
+        self,
+        store: ContentWriter,
+        on_event: TransferSink = discard,
+        neighbours: Sequence[Repository] = (),
+    ) -> None:
+        """Prepare as `push_all` does; nothing moves yet."""
         self._store = store
         self._on_event = on_event
+        self._neighbours = neighbours
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="modelseal-push")
         self._small = ThreadPoolExecutor(_SMALL_WORKERS, thread_name_prefix="modelseal-push-small")
         self._moves: dict[Digest, Future[None]] = {}
@@ -83,9 +98,7 @@ class Pusher:
         """Let a blob go as soon as there is a hand free. It fails in `finish`."""
         if descriptor.digest not in self._moves:
             pool = self._small if descriptor.size < _SMALL else self._pool
-            self._moves[descriptor.digest] = pool.submit(
-                _push, self._store, descriptor, content, self._on_event
-            )
+            self._moves[descriptor.digest] = pool.submit(self._push, descriptor, content)
 
     def add_all(self, blobs: Iterable[tuple[Descriptor, Content]]) -> None:
         """Let blobs go, and announce those that are new here."""
@@ -116,16 +129,19 @@ class Pusher:
             self._stop()
             raise
 
+    def _push(self, descriptor: Descriptor, content: Content) -> None:
+        if self._store.exists(descriptor) or self._mounted(descriptor):
+            self._on_event(TransferFinished(descriptor, skipped=True))
+            return
+        self._on_event(TransferStarted(descriptor))
+        self._store.push(descriptor, _Counted(content, descriptor, self._on_event))
+        self._on_event(TransferFinished(descriptor, skipped=False))
 
-def _push(
-    store: ContentWriter, descriptor: Descriptor, content: Content, on_event: TransferSink
-) -> None:
-    if store.exists(descriptor):
-        on_event(TransferFinished(descriptor, skipped=True))
-        return
-    on_event(TransferStarted(descriptor))
-    store.push(descriptor, _Counted(content, descriptor, on_event))
-    on_event(TransferFinished(descriptor, skipped=False))
+    def _mounted(self, descriptor: Descriptor) -> bool:
+        store = self._store
+        return isinstance(store, BlobMounter) and any(
+            store.mount(descriptor, neighbour) for neighbour in self._neighbours
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def early_pusher(
         else:
             if standing.annotations.get(VERSION) == project.metadata.version:
                 return None
-        return stack.enter_context(Pusher(services.store, services.on_event))
+        return stack.enter_context(Pusher(services.store, services.on_event, services.neighbours))
 
     return early
 
@@ -173,7 +173,7 @@ def push_package(made: Packaged, services: Services) -> Descriptor:
     services.on_event(StepStarted("push", str(made.subject.digest)))
     *blobs, manifest = made.package.contents()
     missing = [(blob, content) for blob, content in blobs if blob.digest not in made.stored]
-    push_all(services.store, missing, services.on_event)
+    push_all(services.store, missing, services.on_event, neighbours=services.neighbours)
     services.store.push(*manifest)
     services.on_event(StepFinished("push", str(made.subject.digest)))
     return made.subject
@@ -196,6 +196,7 @@ def build_into(
     environment: Mapping[str, str],
     on_event: EventSink,
     profile: Profile = Profile.MODELPACK,
+    digests: DigestCache | None = None,
 ) -> Built:
     """Build the model in `directory` into the store that `reference_for` names.
 
@@ -203,7 +204,7 @@ def build_into(
         ConflictError: the same version was built there from other inputs.
         Error: as `package` and `push_package` do.
     """
-    made = package(directory, environment, on_event, profile=profile)
+    made = package(directory, environment, on_event, profile=profile, digests=digests)
     reference = reference_for(made.project.metadata)
     services = Services(store=open_store(reference.location), on_event=on_event)
     refuse_other_inputs(services.store, reference.tag, made)

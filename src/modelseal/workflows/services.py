@@ -10,6 +10,7 @@ from typing import TypeAlias
 from modelseal.modelpack.digests import DigestCache
 from modelseal.oci.cache import BlobCache
 from modelseal.oci.events import discard
+from modelseal.oci.reference import Repository
 from modelseal.oci.store import Store
 from modelseal.workflows.events import EventSink
 
@@ -23,13 +24,20 @@ def system_clock() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The store of one model, the clock, and where progress is told.
+    """The store of one model, the clock, where progress is told, and what may save work.
 
-    `cache` is where the blobs of a store that is far away are kept; None keeps nothing.
+    Attributes:
+        store: of one model.
+        clock: tells the time.
+        on_event: told about progress, from several threads.
+        digests: of files that were hashed before; None hashes every file.
+        neighbours: repositories of the store's registry that it may take blobs over from.
+        cache: where the blobs of a store that is far away are kept; None keeps nothing.
     """
 
     store: Store
     clock: Clock = system_clock
     on_event: EventSink = discard
     digests: DigestCache | None = None
+    neighbours: tuple[Repository, ...] = ()
     cache: BlobCache | None = None

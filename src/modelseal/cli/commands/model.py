@@ -3,6 +3,7 @@
 """init, build, push, publish: from a model directory to a store."""
 
 import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from modelseal.cli.options import (
     NO_FLAGS,
     DirectoryArgument,
     IdentityToken,
+    MountFrom,
+    NoMemory,
     Offline,
     Output,
     OutputFormat,
@@ -71,6 +74,7 @@ def build(
         ),
     ] = "",
     profile: ProfileOption = ProfileName.MODELPACK,
+    no_cache: NoMemory = False,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -90,6 +94,7 @@ def build(
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import LayoutDirectory, TagReference, parse_reference
     from modelseal.workflows.package import build_into, local_reference
+    from modelseal.workflows.remembering import known_digests
     from modelseal.workflows.wiring import open_store
 
     json_wanted = answering(output)
@@ -111,6 +116,7 @@ def build(
             environment=os.environ,
             on_event=on_event,
             profile=kind,
+            digests=None if no_cache else known_digests(os.environ),
         )
     if json_wanted:
         answer_json(
@@ -130,6 +136,8 @@ def push(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
     profile: ProfileOption = ProfileName.MODELPACK,
+    mount_from: MountFrom = None,
+    no_cache: NoMemory = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -148,18 +156,24 @@ def push(
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows.package import push_directory
-    from modelseal.workflows.services import Services
-    from modelseal.workflows.wiring import open_store, tag_of
+    from modelseal.workflows.remembering import services_to_push
+    from modelseal.workflows.wiring import tag_of
 
     json_wanted = answering(output)
     target = parse_reference(reference)
     tag = tag_of(target)
-    store = open_store(target.location, settings(registry=registry))
+    services = services_to_push(
+        target.location,
+        settings(registry=registry).registry,
+        os.environ,
+        mount_from=mount_from or (),
+        remember=not no_cache,
+    )
     with progress(quiet=quiet) as on_event:
         subject = push_directory(
             directory,
             tag,
-            Services(store=store, on_event=on_event),
+            replace(services, on_event=on_event),
             os.environ,
             Profile(profile.value),
         )
@@ -180,6 +194,8 @@ def publish(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
+    mount_from: MountFrom = None,
+    no_cache: NoMemory = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -201,8 +217,8 @@ def publish(
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
-    from modelseal.workflows.services import Services
-    from modelseal.workflows.wiring import open_signer, open_store, tag_of
+    from modelseal.workflows.remembering import services_to_push
+    from modelseal.workflows.wiring import open_signer, tag_of
 
     json_wanted = answering(output)
     chosen = settings(
@@ -215,13 +231,20 @@ def publish(
     )
     target = parse_reference(reference)
     tag = tag_of(target)
+    services = services_to_push(
+        target.location,
+        chosen.registry,
+        os.environ,
+        mount_from=mount_from or (),
+        remember=not no_cache,
+    )
     signer = open_signer(chosen)  # before anything is hashed or sent: it may ask, or refuse
     with progress(quiet=quiet) as on_event:
         done = workflow.publish(
             directory,
             tag,
             signer=signer,
-            services=Services(store=open_store(target.location, chosen), on_event=on_event),
+            services=replace(services, on_event=on_event),
             environment=os.environ,
             profile=Profile(profile.value),
         )

@@ -171,6 +171,9 @@ class RegistryStore:
         if target.is_manifest or source.registry != here.registry or source.name == here.name:
             return False
         done, session = sessions.mount(self._client, target, source.name)
+        former = self._sessions.pop(target.digest, None)
+        if former is not None:
+            sessions.cancel(self._client, former, f"the upload of {target.digest}")
         if session is not None:
             self._sessions[target.digest] = session
         return done
