@@ -178,7 +178,7 @@ class BlobCache:
         with self.translated():
             os.fchmod(part.file, FILE_MODE)
             try:
-                os.link(part.path, name, dst_dir_fd=directory, follow_symlinks=False)
+                os.link(part.path, name, dst_dir_fd=directory, follow_symlinks=not part.named)
             except OSError as error:
                 if error.errno not in _NO_LINK:
                     raise
@@ -255,6 +255,13 @@ class BlobCache:
         """Take a whole, checked part file into the cache. Raises `StorageError`."""
         with self.translated():
             self._blobs(part.target.digest.algorithm).mkdir(exist_ok=True, mode=_PRIVATE)
+            if not part.named:
+                if not self.holds(part.target):
+                    self._blob(part.target).unlink(missing_ok=True)
+                with contextlib.suppress(FileExistsError):  # somebody else was faster
+                    # With a descriptor the call follows /proc to the file.
+                    os.link(part.path, self._blob(part.target), src_dir_fd=part.file)
+                return
             part.path.rename(self._blob(part.target))
             part.journal_path.unlink(missing_ok=True)
 
@@ -270,34 +277,36 @@ class BlobCache:
         Raises:
             StorageError: the disk is full, or refused.
         """
-        path = self._parts / f"{target.digest.encoded}.{secrets.token_hex(8)}"
-        with self.translated():
-            file = os.open(path, _NEW, FILE_MODE)
-            part = Part(path, file, target)
-            try:
-                os.fchmod(file, FILE_MODE)
-                _write(file, memoryview(data))
-                self.place_part(part, directory, name, Event())
-                self.keep(part)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-            finally:
-                os.close(file)
+        with self._filled(target, data) as part:
+            self.place_part(part, directory, name, Event())
+            self.keep(part)
 
     def store(self, target: Descriptor, data: bytes) -> None:
         """Keep a small blob that is at hand and was checked. Raises `StorageError`."""
-        if self.check(target):
-            return
+        if not self.check(target):
+            with self._filled(target, data) as part:
+                self.keep(part)
+
+    @contextlib.contextmanager
+    def _filled(self, target: Descriptor, data: bytes) -> Iterator["Part"]:
+        """Make a file that has no name yet, where the disk can: a kill leaves nothing then."""
         path = self._parts / f"{target.digest.encoded}.{secrets.token_hex(8)}"
         with self.translated():
             try:
-                path.write_bytes(data)
-                self._blobs(target.digest.algorithm).mkdir(exist_ok=True, mode=_PRIVATE)
-                path.rename(self._blob(target))
-            except BaseException:
+                file = os.open(self._parts, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
+                part = Part(Path(f"/proc/self/fd/{file}"), file, target, named=False)
+            except (OSError, AttributeError):
+                file = os.open(path, _NEW, FILE_MODE)
+                part = Part(path, file, target)
+        try:
+            with self.translated():
+                os.fchmod(file, FILE_MODE)
+                _write(file, memoryview(data))
+            yield part
+        finally:
+            os.close(file)
+            if part.named:
                 path.unlink(missing_ok=True)
-                raise
 
     # Room
 
@@ -337,15 +346,17 @@ class BlobCache:
         return removed
 
     def _all_blobs(self) -> list[_Kept]:
-        return [
-            kept
-            for algorithm in ("sha256", "sha512")
-            for kept in _listed(self._blobs(algorithm))
-            if _NAME.fullmatch(kept.path.name)
-        ]
+        with self.translated():
+            return [
+                kept
+                for algorithm in ("sha256", "sha512")
+                for kept in _listed(self._blobs(algorithm))
+                if _NAME.fullmatch(kept.path.name)
+            ]
 
     def _all_parts(self) -> list[_Kept]:
-        return _listed(self._parts, parts=True)
+        with self.translated():
+            return _listed(self._parts, parts=True)
 
     # Names
 
@@ -404,6 +415,8 @@ class Part:
     path: Path
     file: int
     target: Descriptor
+    named: bool = True
+    """Whether `path` is its name; else it is a way to a file without one."""
 
     @property
     def journal_path(self) -> Path:

@@ -41,8 +41,8 @@ def reader_of(services: Services) -> ContentReader:
 
 
 def tidy(cache: BlobCache | None) -> None:
-    """Bring the cache below its limit."""
-    if cache is not None:
+    """Bring the cache below its limit, if it is there."""
+    if cache is not None and cache.path.is_dir():
         try:
             cache.prune()
         except StorageError as error:
