@@ -33,7 +33,7 @@ from modelseal.oci.store import MAX_REFERRERS
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _LAYOUT_VERSION = "1.0.0"
-_MAX_INDEX_BYTES = 64 << 20
+_MAX_INDEX_BYTES = MAX_MANIFEST_BYTES  # what `Index.build` makes, and so what we write
 _MAKE_ONE = "`modelseal build DIR --store oci:PATH:tag` makes one"
 _UNFINISHED = ".ingest-"
 """How files begin that somebody is still writing: another thread may make the same layout."""

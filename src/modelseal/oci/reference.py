@@ -110,7 +110,13 @@ def parse_location(text: str) -> Location:
     layout = text.startswith("oci:")
     if not layout:
         _refuse_url(text)
-    if "@sha" in text or (not layout and "@" in text) or _split_tag(text.removeprefix("oci:"))[1]:
+    if not layout and "@" in text and "@sha" not in text:
+        # What stands before an @ may be a password: it is not repeated.
+        raise InvalidReferenceError(
+            f"a repository has no @ in its name: …@{text.rpartition('@')[2]}",
+            hint="write registry/repository; credentials come from `modelseal login`",
+        )
+    if "@sha" in text or _split_tag(text.removeprefix("oci:"))[1]:
         raise InvalidReferenceError(
             f"{text!r} names content, not a repository", hint="leave out the tag and the digest"
         )

@@ -115,6 +115,12 @@ def test_a_location_has_no_tag() -> None:
             parse_location(text)
 
 
+def test_a_password_before_an_at_is_not_repeated() -> None:
+    with pytest.raises(InvalidReferenceError) as error:
+        parse_location("user:hunter2@ghcr.io/acme/fraud")
+    assert "hunter2" not in str(error.value) + error.value.hint
+
+
 @given(st.text(max_size=80))
 def test_parsing_refuses_or_is_stable(text: str) -> None:
     try:
