@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelseal.oci.descriptor import Digest
-from modelseal.trust.identity import Identity, SignerIdentity, VerifiedStatement
+from modelseal.trust.identity import (
+    NO_CLAIMS,
+    Identity,
+    Profile,
+    SignerIdentity,
+    VerifiedStatement,
+)
 
 SUBJECT = Digest.of(b"the model's manifest")
 BUILDER = Identity("https://issuer.example", "builder@acme.example")
@@ -19,6 +25,9 @@ def verified(
     signer: SignerIdentity = BUILDER,
     predicate: Mapping[str, Any] = NOTHING,
     subject: Digest = SUBJECT,
+    *,
+    claims: Mapping[str, str] = NO_CLAIMS,
+    profile: Profile | None = None,
 ) -> VerifiedStatement:
     """Return a statement as if a verifier had accepted it."""
     return VerifiedStatement(
@@ -28,6 +37,8 @@ def verified(
         predicate=predicate,
         signer=signer,
         signed_at=None,
+        profile=profile or (Profile.KEYLESS if isinstance(signer, Identity) else Profile.KEY),
         checks=("signature",),
         bundle=Digest.of(f"{predicate_type} by {signer}: {predicate}".encode()),
+        claims=claims,
     )

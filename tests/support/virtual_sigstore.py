@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class Certified:
         issuer_v2: The issuer extension as a UTF8String; empty leaves it out.
         valid_from: Since when it is valid, for ten minutes; None means since a minute ago.
         with_sct: Whether the CT log has seen it.
+        claims: More of Fulcio's extensions, as UTF8String, by their last number.
+        extensions: The same with values that are taken as they are.
     """
 
     names: tuple[x509.GeneralName, ...] = (x509.RFC822Name(SUBJECT),)
@@ -46,6 +49,8 @@ class Certified:
     issuer_v2: str = ISSUER
     valid_from: dt.datetime | None = None
     with_sct: bool = True
+    claims: Mapping[int, str] = field(default_factory=dict)
+    extensions: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,10 @@ class VirtualSigstore:
         if certified.issuer_v2:
             raw = _der(0x0C, certified.issuer_v2.encode())
             extensions.append((x509.UnrecognizedExtension(_ISSUER_V2, raw), False))
+        raws = {n: _der(0x0C, text.encode()) for n, text in certified.claims.items()}
+        for number, raw in (raws | dict(certified.extensions)).items():
+            oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}")
+            extensions.append((x509.UnrecognizedExtension(oid, raw), False))
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))

@@ -5,7 +5,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,8 +15,15 @@ from modelseal.errors import ContentError, InvalidPolicyError, UsageError
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.checks.check import Check
 from modelseal.policy.checks.provenance import BuiltBy
-from modelseal.policy.roles import Role
-from modelseal.trust.identity import Identity, KeyIdentity, SignerIdentity
+from modelseal.policy.roles import Member, Role
+from modelseal.trust.identity import (
+    CLAIM_OIDS,
+    NO_CLAIMS,
+    Identity,
+    KeyIdentity,
+    Profile,
+    SignerIdentity,
+)
 
 API_VERSION = "modelseal.dev/v1"
 KIND = "Policy"
@@ -24,7 +31,14 @@ KIND = "Policy"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy: its rules, and the public keys (PEM) of the roles that sign with keys.
+    """A policy: its rules, and whom a verifier has to know to apply them.
+
+    Attributes:
+        name: stands in every answer.
+        checks: the rules.
+        identities: of the roles that sign keylessly.
+        profile: how keyless statements have to be verified.
+        public_keys: (PEM) of the roles that sign with keys.
 
     Raises `InvalidPolicyError` without a rule: it would allow everything.
     """
@@ -32,6 +46,7 @@ class Policy:
     name: str
     checks: tuple[Check, ...]
     identities: frozenset[Identity] = frozenset()
+    profile: Profile = Profile.KEYLESS
     public_keys: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,9 +79,20 @@ def _policy(document: Fields) -> Policy:
     roles = _roles(spec.mapping("roles", required=True), keys)
     checks = tuple(_check(entry, roles) for entry in spec.items("rules"))
     spec.finish()
-    signers = frozenset[SignerIdentity]().union(*(role.signers for role in roles.values()))
-    identities = frozenset(signer for signer in signers if isinstance(signer, Identity))
-    return Policy(name, checks, identities, tuple(keys))
+    members = frozenset[Member]().union(*(role.members for role in roles.values()))
+    identities = frozenset(m.signer for m in members if isinstance(m.signer, Identity))
+    return Policy(name, checks, identities, _profile_of(members), tuple(keys))
+
+
+def _profile_of(members: Iterable[Member]) -> Profile:
+    """Return how keyless statements are verified: there is one trusted root, so one way."""
+    profiles = {member.profile for member in members} - {Profile.KEY}
+    if len(profiles) > 1:
+        raise InvalidPolicyError(
+            "one role asks for the profile keyless, another for keyless-private",
+            hint="a policy is applied under one trusted root: choose one of them for all roles",
+        )
+    return profiles.pop() if profiles else Profile.KEYLESS
 
 
 def _expect(document: Fields, key: str, wanted: str) -> None:
@@ -82,18 +108,64 @@ def _roles(fields: Fields, keys: list[bytes]) -> Mapping[str, Role]:
         threshold = entry.integer("threshold", default=1)
         if entry.has("threshold") and entry.raw("threshold") is None:
             raise entry.wrong("threshold", "is empty", hint="write how many signers are needed")
-        signers = [_signer(item, keys) for item in entry.items("identities")]
+        profile = _profile(entry)
+        members = [_member(item, profile, keys) for item in entry.items("identities")]
         entry.finish()
-        if len(set(signers)) != len(signers):
+        if len(set(members)) != len(members):
             raise InvalidPolicyError(f"the role {name} names one signer twice")
-        roles[name] = Role(name, threshold, frozenset(signers))
+        roles[name] = Role(name, threshold, frozenset(members))
     return MappingProxyType(roles)
+
+
+def _profile(entry: Fields) -> Profile | None:
+    """Return the profile that a role asks for; None leaves it to the kind of each identity."""
+    if not entry.has("profile"):
+        return None
+    name = entry.text("profile", required=True)
+    try:
+        return Profile(name)
+    except ValueError as error:
+        raise InvalidPolicyError(
+            f"there is no profile {name!r}{nearest(name, Profile)}",
+            hint=f"profiles: {', '.join(Profile)}",
+        ) from error
+
+
+def _member(item: Fields, profile: Profile | None, keys: list[bytes]) -> Member:
+    claims = _claims(item)
+    signer = _signer(item, keys)
+    if isinstance(signer, KeyIdentity) is not ((profile or Member.of(signer).profile) == "key"):
+        raise InvalidPolicyError(
+            f"the profile {profile} and {signer} exclude each other",
+            hint="the profile key goes with a publicKey, the others with an issuer and a subject",
+        )
+    if claims and isinstance(signer, KeyIdentity):
+        raise InvalidPolicyError(
+            "a publicKey has no claims", hint="claims stand in certificates, beside an issuer"
+        )
+    return Member(signer, profile or Member.of(signer).profile, claims)
+
+
+def _claims(item: Fields) -> Mapping[str, str]:
+    if not item.has("claims"):
+        return NO_CLAIMS
+    claims = item.mapping("claims", required=True)
+    names = claims.keys()
+    if not names:
+        raise item.wrong("claims", "is empty", hint="leave it out, or say what has to be claimed")
+    for name in names:
+        if name not in CLAIM_OIDS:
+            raise InvalidPolicyError(
+                f"there is no claim {name!r}{nearest(name, CLAIM_OIDS)}",
+                hint=f"claims of a certificate: {', '.join(CLAIM_OIDS)}",
+            )
+    return MappingProxyType({name: claims.text(name, required=True) for name in names})
 
 
 def _signer(item: Fields, keys: list[bytes]) -> SignerIdentity:
     if item.has("publicKey"):
         pem = item.text("publicKey", required=True)
-        item.finish("issuer", "subject")
+        item.finish("issuer", "subject", "claims")
         if item.has("issuer") or item.has("subject"):
             raise InvalidPolicyError("an identity is a publicKey, or an issuer and a subject")
         keys.append(pem.encode())
@@ -101,7 +173,7 @@ def _signer(item: Fields, keys: list[bytes]) -> SignerIdentity:
     identity = Identity(
         issuer=item.text("issuer", required=True), subject=item.text("subject", required=True)
     )
-    item.finish("publicKey")
+    item.finish("publicKey", "claims")
     if not identity.issuer.startswith(("https://", "http://")):
         raise InvalidPolicyError(
             f"the issuer {identity.issuer!r} is not a URL",

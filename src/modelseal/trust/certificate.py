@@ -1,14 +1,17 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whom a Fulcio certificate names.
+"""Whom a Fulcio certificate names, and what it says about the workload.
 
 Source: sigstore/fulcio, `docs/oid-info.md` and `docs/certificate-specification.md`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from cryptography import x509
 
 from modelseal.errors import VerificationError
-from modelseal.trust.identity import Identity
+from modelseal.trust.identity import CLAIM_OIDS, MAX_CLAIM_BYTES, Identity
 
 _ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_V2 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
@@ -31,6 +34,35 @@ def identity_of(certificate: x509.Certificate) -> Identity:
             hint="it was not made by Fulcio; sign anew",
             code="broken-bundle",
         ) from error
+
+
+def claims_of(certificate: x509.Certificate) -> Mapping[str, str]:
+    """Return what a certificate says about the workload that signed, by the names of `CLAIM_OIDS`.
+
+    What it does not say, or says with an empty text, is left out. Call it only for a certificate
+    that was verified: nothing is checked here.
+
+    Raises:
+        VerificationError: `broken-bundle`: a claim is no text, or longer than `MAX_CLAIM_BYTES`.
+    """
+    claims = {}
+    for name, oid in CLAIM_OIDS.items():
+        raw = _extension(certificate, x509.ObjectIdentifier(oid))
+        try:
+            if len(raw) > MAX_CLAIM_BYTES:
+                raise ValueError("too long")  # noqa: TRY301 - one refusal for all
+            # Those of GitHub are from before Fulcio wrote DER.
+            old = name.startswith("github") or not raw
+            text = raw.decode() if old else _utf8_string(raw)
+        except ValueError as error:
+            raise VerificationError(
+                f"the signing certificate's {name} is not a text that is read",
+                hint="it was not made by Fulcio; sign anew",
+                code="broken-bundle",
+            ) from error
+        if text:
+            claims[name] = text
+    return MappingProxyType(claims)
 
 
 def _subject(certificate: x509.Certificate) -> str:

@@ -8,6 +8,7 @@ This module imports `sigstore`, which takes about a second: import it only to ve
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +25,7 @@ from sigstore.verify import Verifier
 
 from modelseal.errors import Error, UsageError, VerificationError
 from modelseal.trust.bundle import Bundle
-from modelseal.trust.certificate import identity_of
+from modelseal.trust.certificate import claims_of, identity_of
 from modelseal.trust.dsse import PAYLOAD_TYPE, broken, pae
 from modelseal.trust.identity import (
     CHECK_CERTIFICATE_CHAIN,
@@ -34,6 +35,7 @@ from modelseal.trust.identity import (
     CHECK_SIGNATURE,
     CHECK_TIMESTAMP,
     CHECK_TRANSPARENCY_LOG,
+    NO_CLAIMS,
     Identity,
 )
 
@@ -49,6 +51,7 @@ class Facts:
 
     payload: bytes
     signer: Identity
+    claims: Mapping[str, str]
     signed_at: datetime
     checks: tuple[str, ...]
 
@@ -59,12 +62,14 @@ class _ExactIdentity:
     def __init__(self, accepted: frozenset[Identity]) -> None:
         self._accepted = accepted
         self.signer: Identity | None = None
+        self.claims: Mapping[str, str] = NO_CLAIMS
 
     def verify(self, cert: x509.Certificate) -> None:
         """Remember who signed, or raise our own error; sigstore lets it through."""
         signer = identity_of(cert)
         if signer not in self._accepted:
             raise _other_identity(signer, self._accepted)
+        self.claims = claims_of(cert)
         self.signer = signer
 
 
@@ -101,6 +106,7 @@ class Keyless:
         return Facts(
             payload=payload,
             signer=policy.signer,
+            claims=policy.claims,
             signed_at=signed_at,
             checks=(
                 CHECK_CERTIFICATE_CHAIN,

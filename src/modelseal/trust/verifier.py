@@ -20,6 +20,7 @@ from modelseal.trust.identity import (
     CHECK_SUBJECT,
     ClaimedStatement,
     Identity,
+    Profile,
     VerifiedStatement,
 )
 
@@ -74,6 +75,7 @@ class KeyVerifier:
             predicate=statement.predicate,
             signer=key.identity,
             signed_at=None,
+            profile=Profile.KEY,
             checks=(CHECK_SIGNATURE, CHECK_KEY, CHECK_SUBJECT),
             bundle=Digest.of(bundle),
         )
@@ -136,8 +138,10 @@ class SigstoreVerifier:
             predicate=statement.predicate,
             signer=facts.signer,
             signed_at=facts.signed_at,
+            profile=Profile.KEYLESS,
             checks=(*facts.checks, CHECK_SUBJECT),
             bundle=Digest.of(bundle),
+            claims=facts.claims,
         )
 
 

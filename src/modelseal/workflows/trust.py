@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.document import Policy
-from modelseal.policy.roles import Role
-from modelseal.trust.identity import Identity, SignerIdentity
+from modelseal.policy.roles import Member, Role
+from modelseal.trust.identity import Identity, Profile
 from modelseal.trust.signer import Signer
 from modelseal.trust.verifier import KeyVerifier, Verifier
 
 if TYPE_CHECKING:
     from modelseal.trust.keys import PublicKey
 
-KeylessVerifier: TypeAlias = Callable[[frozenset[Identity]], Verifier]
+KeylessVerifier: TypeAlias = Callable[[frozenset[Identity], Profile], Verifier]
 """Makes the verifier that believes these identities, under the trusted root of the settings."""
 
 
@@ -52,16 +52,19 @@ def trust_policy(policy: Policy, keyless: KeylessVerifier) -> Trust:
         name = f"a public key of the policy {policy.name}"
         verifiers.append(KeyVerifier([parse_public_key(pem, name) for pem in policy.public_keys]))
     if policy.identities:
-        verifiers.append(keyless(policy.identities))
+        verifiers.append(keyless(policy.identities, policy.profile))
     return Trust(verifiers, policy)
 
 
 def trust_identity(
-    identity: Identity, keyless: KeylessVerifier, predicate_type: str = SIGNATURE
+    identity: Identity,
+    keyless: KeylessVerifier,
+    predicate_type: str = SIGNATURE,
+    profile: Profile = Profile.KEYLESS,
 ) -> Trust:
-    """Believe one keyless identity."""
-    verifier = keyless(frozenset({identity}))
-    return Trust([verifier], _one_rule(identity, predicate_type), predicate_type)
+    """Believe one keyless identity, verified as `profile` says."""
+    verifier = keyless(frozenset({identity}), profile)
+    return Trust([verifier], _one_rule(Member(identity, profile), predicate_type), predicate_type)
 
 
 def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
@@ -69,15 +72,17 @@ def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
     verifier = signer.verifier()
     identity = signer.identity
     assert identity is not None  # whoever has a verifier is known
-    return Trust([verifier], _one_rule(identity, predicate_type), predicate_type)
+    return Trust([verifier], _one_rule(Member.of(identity), predicate_type), predicate_type)
 
 
 def trust_key(key: "PublicKey", predicate_type: str = SIGNATURE) -> Trust:
     """Believe one public key."""
-    return Trust([KeyVerifier([key])], _one_rule(key.identity, predicate_type), predicate_type)
+    return Trust(
+        [KeyVerifier([key])], _one_rule(Member.of(key.identity), predicate_type), predicate_type
+    )
 
 
-def _one_rule(signer: SignerIdentity, predicate_type: str) -> Policy:
-    role = Role("the signer", 1, frozenset({signer}))
+def _one_rule(member: Member, predicate_type: str) -> Policy:
+    role = Role("the signer", 1, frozenset({member}))
     rule = "signed" if predicate_type == SIGNATURE else "attested"
     return Policy("command line", (Attested(rule, predicate_type, role),))

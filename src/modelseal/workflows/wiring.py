@@ -21,7 +21,7 @@ from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, 
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.store import Store
 from modelseal.policy.document import parse_policy
-from modelseal.trust.identity import Identity
+from modelseal.trust.identity import Identity, Profile
 from modelseal.trust.signer import Signer
 from modelseal.trust.verifier import SigstoreVerifier, Verifier
 from modelseal.workflows import trust as believing
@@ -176,10 +176,14 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | No
     return None
 
 
-def _keyless_verifier(settings: Settings, identities: frozenset[Identity]) -> Verifier:
+def _keyless_verifier(
+    settings: Settings, identities: frozenset[Identity], profile: Profile
+) -> Verifier:
     from modelseal.trust.trusted_root import load_trusted_root
 
     root = load_trusted_root(settings.trusted_root, offline=settings.offline)
+    if profile is not Profile.KEYLESS:
+        raise UsageError(f"the profile {profile} is not there yet")
     return SigstoreVerifier(root, identities)
 
 

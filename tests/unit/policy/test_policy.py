@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies: read strictly, decided purely, every reason told."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
@@ -18,8 +19,8 @@ from modelseal.policy.decision import Decision
 from modelseal.policy.document import Policy, key_identity, parse_policy
 from modelseal.policy.evaluate import evaluate
 from modelseal.policy.evidence import Evidence
-from modelseal.policy.roles import Role
-from modelseal.trust.identity import Identity, KeyIdentity, VerifiedStatement
+from modelseal.policy.roles import Member, Role
+from modelseal.trust.identity import Identity, KeyIdentity, Profile, VerifiedStatement
 from modelseal.trust.keys import generate_key, parse_public_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -266,3 +267,96 @@ def test_more_statements_never_turn_allow_into_deny(ours: int, theirs: int) -> N
 def test_a_role_refuses_what_nobody_or_everybody_would_fill() -> None:
     with pytest.raises(InvalidPolicyError):
         Role("builder", 1, frozenset())
+    with pytest.raises(InvalidPolicyError, match="twice"):
+        Role(
+            "builder",
+            1,
+            frozenset({Member.of(BUILDER), Member(BUILDER, Profile.KEYLESS_PRIVATE)}),
+        )
+
+
+OWNER = {"sourceRepositoryOwnerIdentifier": "123", "runnerEnvironment": "github-hosted"}
+
+
+def claiming(claims: Any, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
+    member = {"issuer": BUILDER.issuer, "subject": BUILDER.subject, "claims": deepcopy(claims)}
+    return {"identities": [member], **fields}
+
+
+@pytest.mark.parametrize(
+    ("claims", "allowed"),
+    [
+        (OWNER, True),
+        (OWNER | {"buildTrigger": "push"}, True),
+        (OWNER | {"sourceRepositoryOwnerIdentifier": "1234"}, False),
+        ({"runnerEnvironment": "github-hosted"}, False),
+        ({}, False),
+    ],
+)
+def test_a_claim_that_is_asked_for_has_to_be_there_exactly(
+    claims: dict[str, str],
+    allowed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    policy = parse(document([SIGNED], builder=claiming(OWNER)))
+    decision = decide(policy, verified(SIGNATURE, claims=claims))
+    assert decision.allowed is allowed
+    for finding in decision.findings:
+        assert "sourceRepositoryOwnerIdentifier 123" in finding.expected
+
+
+def test_claims_make_no_second_person() -> None:
+    two = claiming(OWNER)
+    two["identities"].append({"issuer": BUILDER.issuer, "subject": BUILDER.subject})
+    with pytest.raises(InvalidPolicyError, match="one signer twice"):
+        parse(document([SIGNED], builder=two))
+
+
+def test_an_unknown_claim_is_told_with_the_nearest() -> None:
+    with pytest.raises(InvalidPolicyError, match="did you mean `sourceRepositoryOwnerIdentifier`"):
+        parse(document([SIGNED], builder=claiming({"sourceRepositoryOwnerIdentifer": "123"})))
+
+
+@pytest.mark.parametrize("claims", [{}, None, [], "x", {"runnerEnvironment": ""}])
+def test_claims_that_ask_for_nothing_are_an_error(claims: object) -> None:
+    with pytest.raises(InvalidPolicyError):
+        parse(document([SIGNED], builder=claiming(claims)))
+
+
+def test_a_role_asks_for_the_profile_that_it_names() -> None:
+    private = parse(document([SIGNED], builder=claiming(OWNER, profile="keyless-private")))
+    assert private.profile is Profile.KEYLESS_PRIVATE
+    lenient = verified(SIGNATURE, claims=OWNER, profile=Profile.KEYLESS_PRIVATE)
+    assert decide(private, lenient).allowed
+    assert not decide(parse(document([SIGNED], builder=claiming(OWNER))), lenient).allowed
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("key", "exclude each other"),
+        ("keyles", "did you mean `keyless`"),
+        (None, "profile"),
+        ("", "profile"),
+    ],
+)
+def test_a_profile_that_does_not_fit_is_an_error(profile: object, message: str) -> None:
+    with pytest.raises(InvalidPolicyError, match=message):
+        parse(document([SIGNED], builder=claiming(OWNER, profile=profile)))
+
+
+def test_a_key_goes_with_the_profile_key_alone() -> None:
+    pem = generate_key().public_key().pem.decode()
+    key = {"identities": [{"publicKey": pem}]}
+    assert parse(document([SIGNED], builder=key | {"profile": "key"})).public_keys
+    for profile in ("keyless", "keyless-private"):
+        with pytest.raises(InvalidPolicyError, match="exclude each other"):
+            parse(document([SIGNED], builder=key | {"profile": profile}))
+    claimed = {"identities": [{"publicKey": pem, "claims": OWNER}]}
+    with pytest.raises(InvalidPolicyError, match="no claims"):
+        parse(document([SIGNED], builder=claimed))
+
+
+def test_one_policy_has_one_keyless_profile() -> None:
+    both = {"builder": claiming(OWNER), "other": claiming(OWNER, profile="keyless-private")}
+    with pytest.raises(InvalidPolicyError, match="one role asks"):
+        parse(document([SIGNED], **both))

@@ -76,6 +76,39 @@ def test_only_checks_that_ran_are_told() -> None:
     )
 
 
+def test_what_the_certificate_says_of_the_workload_is_handed_on() -> None:
+    certified = Certified(
+        claims={15: "123456", 17: "7890", 11: "github-hosted", 20: "", 12: "u" * 300},
+        extensions={4: b"train"},
+    )
+    bundle = SIGSTORE.bundle(statement(), certified)
+    verified = VERIFIER.verify(json.dumps(bundle).encode(), subject=SUBJECT)
+    assert verified.profile == "keyless"
+    assert verified.claims == {
+        "githubWorkflowName": "train",
+        "runnerEnvironment": "github-hosted",
+        "sourceRepositoryURI": "u" * 300,
+        "sourceRepositoryIdentifier": "123456",
+        "sourceRepositoryOwnerIdentifier": "7890",
+    }
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        {17: b"7890"},  # no DER
+        {17: b"\x0c\x057890"},  # a wrong length
+        {17: b"\x13\x047890"},  # another kind of string
+        {17: b"\x0c\x02\xff\xff"},
+        {4: b"\xff"},
+        {4: b"x" * 4097},
+    ],
+)
+def test_a_claim_that_is_no_text_is_refused(extensions: dict[int, bytes]) -> None:
+    bundle = SIGSTORE.bundle(statement(), Certified(extensions=extensions))
+    assert refused(bundle) == "broken-bundle"
+
+
 def test_verifying_opens_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     def blocked(*_: object) -> None:
         raise AssertionError("a socket was used")

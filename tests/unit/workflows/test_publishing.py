@@ -32,7 +32,7 @@ from modelseal.oci.manifest import Manifest
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import fetch_bytes, fetch_manifest
 from modelseal.policy.document import parse_policy
-from modelseal.trust.identity import Identity
+from modelseal.trust.identity import Identity, Profile
 from modelseal.trust.keys import generate_key
 from modelseal.trust.signer import KeySigner
 from modelseal.trust.verifier import KeyVerifier, Verifier
@@ -282,8 +282,8 @@ spec:
     assert verify("1.4.0", trust, store=store, clock=clock).decision.allowed
 
 
-def _no_keyless(identities: frozenset[Identity]) -> Verifier:
-    raise AssertionError(identities)
+def _no_keyless(identities: frozenset[Identity], profile: Profile) -> Verifier:
+    raise AssertionError(identities, profile)
 
 
 class _Hiding(MemoryStore):

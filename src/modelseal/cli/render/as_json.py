@@ -48,6 +48,8 @@ def statement(item: VerifiedStatement) -> dict[str, Any]:
         "predicateType": item.predicate_type,
         "signer": signer(item.signer),
         "signedAt": rfc3339(item.signed_at) if item.signed_at else None,
+        "profile": str(item.profile),
+        "claims": dict(item.claims),
         "checks": list(item.checks),
         "bundle": str(item.bundle),
         "predicate": dict(item.predicate),

@@ -40,7 +40,9 @@ def statement(item: VerifiedStatement) -> Iterator[str]:
     when = f" at {item.signed_at:%Y-%m-%d %H:%M:%S %Z}" if item.signed_at else ""
     yield printable(f"  {item.predicate_type}")
     yield printable(f"    signed by {item.signer}{when}")
-    yield f"    checked: {', '.join(item.checks)}"
+    for name, value in item.claims.items():
+        yield printable(f"      {name}: {value}")
+    yield f"    checked ({item.profile}): {', '.join(item.checks)}"
 
 
 def verification(item: Verification, reference: str) -> Iterator[str]:
