@@ -22,6 +22,7 @@ from modelseal.oci.events import (
 )
 from modelseal.oci.reference import Reference, parse_reference
 from modelseal.oci.registry.options import RegistryOptions
+from modelseal.trust.events import SigningDelayed
 from modelseal.workflows import copy as copy_workflow
 from modelseal.workflows import load as load_workflow
 from modelseal.workflows import publish as publish_workflow
@@ -55,6 +56,7 @@ __all__ = [
     "Publication",
     "PulledModel",
     "RegistryOptions",
+    "SigningDelayed",
     "StepFinished",
     "StepStarted",
     "TransferFinished",

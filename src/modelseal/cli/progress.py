@@ -22,6 +22,7 @@ from modelseal.oci.events import (
     TransferStarted,
     discard,
 )
+from modelseal.trust.events import SigningDelayed
 from modelseal.workflows.events import Event, EventSink, StepFinished, StepStarted
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class _Teller:
                 case StepFinished(step, detail):
                     self._end_transfer()
                     self._line(f"{step}: {printable(detail)}")
+                case SigningDelayed(seconds, reason):
+                    self._line(f"sign: waiting {seconds:.1f} s: {printable(reason)}")
                 case _:
                     self._transfer(event, time.monotonic())
 

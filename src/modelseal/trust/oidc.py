@@ -6,9 +6,12 @@ What was named explicitly comes first, then the environment, then the machine's 
 then a person at a browser. Tokens are secrets: none stands in a message, a log or a `repr`.
 """
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +90,16 @@ class IdentityTokens:
         if not self.interactive or any(value for _, value in self._named()):
             self.find(_nobody)
 
+    def good_at(self, moment: datetime) -> bool:
+        """Tell whether `find` can give a token at a later time.
+
+        A token that was given as such gets no younger; a file is written anew by whoever projects
+        it, a platform gives new ones, and a person can be asked again.
+        """
+        value = next((value for _, value in self._named() if value), "")
+        text = value.strip()
+        return not _JWT.fullmatch(text) or moment.timestamp() < _expiry(text)
+
     def _named(self) -> list[tuple[str, str]]:
         path = self.environ.get(TOKEN_FILE_VARIABLE, "")
         return [
@@ -94,6 +107,16 @@ class IdentityTokens:
             (TOKEN_FILE_VARIABLE, path and str(Path(path).absolute())),
             *((name, self.environ.get(name, "")) for name in TOKEN_VARIABLES),
         ]
+
+
+def _expiry(token: str) -> float:
+    """Return the `exp` of a JSON web token, in seconds since 1970; 0 if it has none."""
+    claims = token.split(".")[1]
+    try:
+        value = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        return float(value["exp"])
+    except (ValueError, TypeError, KeyError):
+        return 0.0
 
 
 def _nobody() -> str:

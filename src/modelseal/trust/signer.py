@@ -8,37 +8,32 @@ neither. Nothing is signed but what was handed in.
 
 import contextlib
 import functools
-import queue
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from modelseal.errors import Error, SigningError, UnavailableError, VerificationError
+from modelseal.oci.events import discard
 from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bundle
 from modelseal.trust.dsse import pae, parse_statement
+from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
+from modelseal.trust.uploads import MAX_UPLOADS, Patience, Persistence, Setback, run_each
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
 
 if TYPE_CHECKING:
     from sigstore.dsse import Statement
     from sigstore.models import ClientTrustConfig
+    from sigstore.oidc import IdentityToken
     from sigstore.sign import Signer as SigstoreSession
 
     from modelseal.trust.keys import PrivateKey
     from modelseal.trust.oidc import IdentityTokens
 
-T = TypeVar("T")
-
-SIGNING_TIMEOUT: Final = 120.0
-"""Seconds that Fulcio gets for a certificate, and the log for all statements of a call."""
-
-MAX_UPLOADS: Final = 8
-"""Most statements that are uploaded to the log at once."""
-
 _MAX_PAYLOAD_BYTES = MAX_BUNDLE_BYTES // 4 * 3 - (1 << 20)  # base64, and the proofs beside it
-_CERTIFICATE_RESERVE = timedelta(seconds=150)  # a certificate lives ten minutes
+_CERTIFICATE_LIFE = timedelta(minutes=10)
+_CLOCK_SKEW = timedelta(seconds=30)
 
 
 class Signer(Protocol):
@@ -53,8 +48,12 @@ class Signer(Protocol):
         """
         ...
 
-    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
+    def sign(self, payloads: Sequence[bytes], on_event: SigningSink = discard) -> list[bytes]:
         """Return a Sigstore bundle, v0.3 JSON, for each in-toto statement, in the same order.
+
+        Args:
+            payloads: the statements.
+            on_event: told when a service has to be waited for.
 
         Raises:
             SigningError: a signature could not be made.
@@ -96,7 +95,7 @@ class KeySigner:
         """Accept this key."""
         return KeyVerifier([self._public])
 
-    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
+    def sign(self, payloads: Sequence[bytes], on_event: SigningSink = discard) -> list[bytes]:  # noqa: ARG002 - nothing is waited for
         """Return a bundle for each statement, as `Signer.sign` says."""
         for payload in payloads:
             _require_statement(payload)
@@ -107,26 +106,29 @@ class KeySigner:
 
 
 class SigstoreSigner:
-    """Signs keylessly: one identity token and one certificate for all statements of a run."""
+    """Signs keylessly: one identity token and one certificate for all statements of a run.
+
+    A certificate lives ten minutes. When a wait would outlast it, a fresh one is asked for after
+    the wait; nothing is ever signed with one that has run out.
+    """
 
     def __init__(
         self,
         trust: "ClientTrustConfig",
         tokens: "IdentityTokens",
         *,
-        timeout: float = SIGNING_TIMEOUT,
+        patience: Patience | None = None,
     ) -> None:
         """Prepare; nothing is asked before the first `sign`.
 
         Args:
             trust: where to sign and whom to believe; see `load_trust_config`.
             tokens: where the identity token is.
-            timeout: seconds for the certificate, and again for all log entries; a person at a
-                browser may take longer.
+            patience: how long services are waited for; a person at a browser may take longer.
         """
         self._trust = trust
         self._tokens = tokens
-        self._timeout = timeout
+        self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._kept = contextlib.ExitStack()
         self._session: SigstoreSession | None = None
@@ -148,30 +150,35 @@ class SigstoreSigner:
             raise SigningError("nothing was signed yet, so nobody is known as the signer")
         return SigstoreVerifier(self._trust.trusted_root, {self._identity})
 
-    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
+    def sign(self, payloads: Sequence[bytes], on_event: SigningSink = discard) -> list[bytes]:
         """Return a bundle for each statement, as `Signer.sign` says.
 
         A log answers only when a checkpoint covers the entry (Rekor v2: seconds), so the
         statements are uploaded side by side. Either all are signed or none is returned.
         """
-        from modelseal.trust.translate import signing_error
-
-        if not payloads:
-            return []
         statements = [self._statement(payload) for payload in payloads]
         with self._lock:
-            try:
-                session = self._certified()
-                return run_all(
-                    [functools.partial(self._sign_one, session, one) for one in statements],
-                    timeout=self._timeout,
+            done: dict[int, bytes] = {}
+            uploads = Persistence(self._patience, on_event, self._lasts)
+            while pending := [place for place in range(len(statements)) if place not in done]:
+                session = self._certified(on_event)
+                batch = pending[:MAX_UPLOADS]
+                outcomes = run_each(
+                    [functools.partial(self._sign_one, session, statements[n]) for n in batch],
+                    timeout=self._patience.attempt_timeout,
                     what="the transparency log or the timestamp authority",
                 )
-            except Error:
-                raise
-            except Exception as error:
-                # sigstore lets out six kinds of error that share no base, and its client's.
-                raise signing_error(error, self._trust) from error
+                setbacks = []
+                for place, outcome in zip(batch, outcomes, strict=True):
+                    if isinstance(outcome, bytes):
+                        done[place] = outcome
+                    else:
+                        setbacks.append(self._setback(outcome))
+                if len(setbacks) < len(batch):
+                    uploads.succeeded()
+                if setbacks:
+                    uploads.wait(setbacks)
+            return [done[place] for place in range(len(statements))]
 
     def _statement(self, payload: bytes) -> "Statement":
         from sigstore.dsse import Statement
@@ -187,23 +194,52 @@ class SigstoreSigner:
                 hint="it takes in-toto Statement v1 whose subjects have a name and a SHA-2 digest",
             ) from error
 
-    def _certified(self) -> "SigstoreSession":
-        """Return a session with a certificate that lasts for this call; ask for one if needed."""
-        if self._session is not None and datetime.now(UTC) < self._usable_until:
+    def _certified(self, on_event: SigningSink) -> "SigstoreSession":
+        """Return a session with a certificate that lasts for an upload; ask for one if needed."""
+        if self._session is not None and self._patience.clock() < self._usable_until:
             return self._session
+        self._session = None
+        asking = Persistence(self._patience, on_event, self._tokens.good_at)
+        while True:
+            token = self._tokens.find(self._trust.signing_config.get_oidc_url)
+            (made,) = run_each(
+                [functools.partial(self._new_session, token)],
+                timeout=self._patience.attempt_timeout,
+                what="the certificate authority (Fulcio)",
+            )
+            if not isinstance(made, Exception):
+                self._session = made
+                self._usable_until = self._patience.clock() + _CERTIFICATE_LIFE - self._reserve
+                return made
+            asking.wait([self._setback(made)])
+
+    def _new_session(self, token: "IdentityToken") -> "SigstoreSession":
+        """Ask Fulcio, here and once, before any thread shares the session."""
         from sigstore.sign import SigningContext
 
-        config = self._trust.signing_config
-        token = self._tokens.find(config.get_oidc_url)
         context = SigningContext.from_trust_config(self._trust)
-        # The session asks Fulcio as it is made, here and once, before any thread shares it; its
-        # request has no time-out of its own.
-        (self._session,) = run_all(
-            [lambda: self._kept.enter_context(context.signer(token, cache=True))],
-            timeout=self._timeout,
-            what="the certificate authority (Fulcio)",
-        )
-        return self._session
+        return self._kept.enter_context(context.signer(token, cache=True))
+
+    def _setback(self, error: Exception) -> Setback:
+        """Return a failure that may pass; raise any other as an error of ours."""
+        from modelseal.trust.translate import asked_to_wait, certificate_ran_out, signing_error
+
+        if certificate_ran_out(error):
+            # Its life is shorter than we take it for: a fresh one is asked for.
+            self._usable_until = datetime.min.replace(tzinfo=UTC)
+        # sigstore lets out six kinds of error that share no base, and its client's.
+        told = error if isinstance(error, Error) else signing_error(error, self._trust)
+        if isinstance(told, UnavailableError):
+            return Setback(told, asked_to_wait(error))
+        raise told from error
+
+    @property
+    def _reserve(self) -> timedelta:
+        """How long before its end a certificate is not used for a new upload."""
+        return timedelta(seconds=self._patience.attempt_timeout) + _CLOCK_SKEW
+
+    def _lasts(self, moment: datetime) -> bool:
+        return moment < self._usable_until or self._tokens.good_at(moment)
 
     def _sign_one(self, session: "SigstoreSession", statement: "Statement") -> bytes:
         from modelseal.trust.certificate import identity_of
@@ -218,8 +254,11 @@ class SigstoreSigner:
                 "no timestamp authority answered, so nothing would say when it was signed",
                 hint="try again; without a timestamp the signature is void in ten minutes",
             )
-        self._identity = identity_of(certificate)
-        self._usable_until = certificate.not_valid_after_utc - _CERTIFICATE_RESERVE
+        identity = identity_of(certificate)
+        if self._identity not in {None, identity}:
+            raise SigningError(f"{identity} got the certificate, and {self._identity} the first")
+        self._identity = identity
+        self._usable_until = certificate.not_valid_after_utc - self._reserve
         return raw
 
 
@@ -233,53 +272,3 @@ def _require_statement(payload: bytes) -> None:
         parse_statement(payload)
     except VerificationError as error:
         raise SigningError(f"nobody would verify this: {error}") from error
-
-
-def run_all(jobs: Sequence[Callable[[], T]], *, timeout: float, what: str) -> list[T]:
-    """Run jobs side by side, and return their results in order, within `timeout` seconds.
-
-    The threads are daemons: a service that never answers may keep one of them, but neither this
-    call nor the end of the process.
-
-    Args:
-        jobs: what to do; after the first failure no other job is started.
-        timeout: seconds for all of them.
-        what: names the service in the error.
-
-    Raises:
-        UnavailableError: a job was not done in time. What a job raises comes out as it is.
-    """
-    waiting: queue.SimpleQueue[tuple[int, Callable[[], T]]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[int, T | None, Exception | None]] = queue.SimpleQueue()
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.is_set():
-            try:
-                place, job = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                done.put((place, job(), None))
-            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
-                done.put((place, None, error))
-
-    deadline = time.monotonic() + timeout
-    for item in enumerate(jobs):
-        waiting.put(item)
-    for _ in range(min(len(jobs), MAX_UPLOADS)):
-        threading.Thread(target=work, name="modelseal-sign", daemon=True).start()
-    results: dict[int, T] = {}
-    try:
-        while len(results) < len(jobs):
-            place, result, error = done.get(timeout=max(0.0, deadline - time.monotonic()))
-            if error is not None:
-                raise error
-            results[place] = result  # type: ignore[assignment] # None only beside an error
-    except queue.Empty as error:
-        raise UnavailableError(
-            f"{what} did not answer in time", hint="try again, or check the signing config"
-        ) from error
-    finally:
-        stop.set()
-    return [results[place] for place in range(len(jobs))]

@@ -14,6 +14,7 @@ from sigstore.models import InvalidBundle
 from sigstore.oidc import ExpiredIdentity
 
 from modelseal.errors import Error, SigningError, UnavailableError
+from modelseal.oci.registry.retry import retry_after
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -24,6 +25,7 @@ _SERVICES: Final = {
     "RekorClientError": "the transparency log (Rekor)",
     "TimestampError": "the timestamp authority",
 }
+_TOO_LARGE = 413
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _MAX_MESSAGE = 300
@@ -35,12 +37,23 @@ def signing_error(error: Exception, trust: "ClientTrustConfig") -> Error:
         return SigningError(
             "the identity token has expired", hint="get a new one", code="bad-identity-token"
         )
-    if type(error).__name__ == "ExpiredCertificate":
-        return SigningError("the certificate expired while signing", hint="try again")
+    if certificate_ran_out(error):
+        return UnavailableError("the certificate ran out before the upload", hint="try again")
     if isinstance(error, InvalidBundle):
         return _without_proof(error, trust)
     service = _SERVICES.get(type(error).__name__)
     return _by_service(error, service) if service else _by_library(error)
+
+
+def certificate_ran_out(error: Exception) -> bool:
+    """Tell whether sigstore would not sign because its certificate has expired."""
+    return type(error).__name__ == "ExpiredCertificate"
+
+
+def asked_to_wait(error: Exception) -> float | None:
+    """Return the seconds that a service asked for (`Retry-After`); None if it did not."""
+    headers = getattr(_response(error), "headers", {})
+    return retry_after(headers.get("Retry-After"))
 
 
 def _by_service(error: Exception, service: str) -> Error:
@@ -82,7 +95,11 @@ def _without_proof(error: Exception, trust: "ClientTrustConfig") -> Error:
 
 def _answered(service: str, status: int, said: str) -> Error:
     message = f"{service} answered {status}{said and f': {said}'}"
-    if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+    if status == _TOO_MANY_REQUESTS:
+        return UnavailableError(message, hint="try again later", code="rate-limited")
+    if status == _TOO_LARGE:
+        return SigningError(message, hint="attest the digest of the document: --by-digest")
+    if status >= _SERVER_ERROR:
         return UnavailableError(message, hint="try again later")
     return SigningError(message, hint="check the identity token: its issuer has to be known there")
 

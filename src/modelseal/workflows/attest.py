@@ -73,7 +73,7 @@ def attest_manifest(
     payloads = [
         build_statement(subject.digest, claim.predicate_type, claim.predicate) for claim in claims
     ]
-    bundles = signer.sign(payloads)
+    bundles = signer.sign(payloads, services.on_event)
     services.on_event(StepFinished("sign", f"by {signer.identity}"))
     attached = []
     for claim, bundle in zip(claims, bundles, strict=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelseal.oci.events import TransferEvent
+from modelseal.trust.events import SigningDelayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,6 @@ class StepFinished:
     detail: str
 
 
-Event: TypeAlias = StepStarted | StepFinished | TransferEvent
+Event: TypeAlias = StepStarted | StepFinished | SigningDelayed | TransferEvent
 EventSink: TypeAlias = Callable[[Event], None]
 """Called from several threads at once; it must not raise and not block."""

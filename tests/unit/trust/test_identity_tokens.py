@@ -2,6 +2,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,18 @@ def test_a_token_may_be_given_itself_or_as_a_file(issuer: OidcIssuer, tmp_path: 
     path.write_text(f"{token}\n")
     for explicit in (token, f" {token}\n", str(path)):
         assert found(IdentityTokens(explicit=explicit)) == "a@acme.example"
+
+
+def test_only_a_token_that_was_given_as_such_grows_old(tmp_path: Path) -> None:
+    now = int(time.time())
+    given = IdentityTokens(explicit=unsigned(exp=now + 60))
+    assert given.good_at(datetime.fromtimestamp(now + 59, UTC))
+    assert not given.good_at(datetime.fromtimestamp(now + 61, UTC))
+    assert not IdentityTokens(explicit=unsigned(exp=None)).good_at(datetime.now(UTC))
+    path = tmp_path / "token"
+    path.write_text(unsigned(exp=now + 60))
+    for renewed in (IdentityTokens(explicit=str(path)), IdentityTokens(interactive=True)):
+        assert renewed.good_at(datetime.fromtimestamp(now + 3600, UTC))
 
 
 def test_explicit_beats_the_file_beats_the_variables(issuer: OidcIssuer, tmp_path: Path) -> None:

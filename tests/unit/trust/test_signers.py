@@ -2,7 +2,7 @@ import functools
 import json
 import threading
 import time
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,12 @@ from tests.support.silent_server import silent_server
 from tests.support.virtual_sigstore import VirtualSigstore
 
 from modelseal.errors import SigningError, UnavailableError
+from modelseal.trust.events import SigningDelayed
 from modelseal.trust.oidc import IdentityTokens
-from modelseal.trust.signer import MAX_UPLOADS, SigstoreSigner, run_all
-from modelseal.trust.translate import signing_error
+from modelseal.trust.signer import SigstoreSigner
+from modelseal.trust.translate import asked_to_wait, signing_error
 from modelseal.trust.trusted_root import load_trust_config
+from modelseal.trust.uploads import MAX_UPLOADS, Patience, Persistence, Setback, run_each
 
 
 def test_jobs_run_side_by_side_and_keep_their_order() -> None:
@@ -34,44 +36,92 @@ def test_jobs_run_side_by_side_and_keep_their_order() -> None:
         return number
 
     jobs = [functools.partial(job, number) for number in range(MAX_UPLOADS)]
-    assert run_all(jobs, timeout=10, what="it") == list(range(MAX_UPLOADS))
+    assert run_each(jobs, timeout=10, what="it") == list(range(MAX_UPLOADS))
 
 
-def test_more_jobs_than_threads_are_all_done() -> None:
-    jobs = [functools.partial(int, number) for number in range(5 * MAX_UPLOADS)]
-    assert run_all(jobs, timeout=10, what="it") == list(range(5 * MAX_UPLOADS))
-
-
-def test_no_jobs_are_done_at_once() -> None:
-    none: list[Callable[[], int]] = []
-    assert run_all(none, timeout=0, what="it") == []
-
-
-def test_the_first_failure_comes_out_and_stops_the_rest() -> None:
-    begun = []
-
-    def fail() -> None:
+def test_what_a_job_raises_is_told_in_its_place() -> None:
+    def fail() -> int:
         raise LookupError("this one")
 
-    def count() -> None:
-        begun.append(1)
-        time.sleep(0.01)
-
-    with pytest.raises(LookupError, match="this one"):
-        run_all([fail, *[count] * 500], timeout=10, what="it")
-    for thread in threading.enumerate():
-        if thread.name == "modelseal-sign":
-            thread.join(timeout=10)
-    assert len(begun) < 400
+    first, second = run_each([lambda: 1, fail], timeout=10, what="it")
+    assert first == 1
+    assert isinstance(second, LookupError)
 
 
 def test_a_service_that_hangs_does_not_hang_us() -> None:
     forever = threading.Event()
     started = time.monotonic()
-    with pytest.raises(UnavailableError, match="the log did not answer in time"):
-        run_all([forever.is_set, forever.wait], timeout=0.1, what="the log")
+    done, late = run_each([lambda: True, forever.wait], timeout=0.1, what="the log")
     assert time.monotonic() - started < 5
+    assert done is True
+    assert isinstance(late, UnavailableError)
+    assert "the log did not answer in time" in str(late)
     forever.set()
+
+
+class Stage:
+    """Services that are down, a clock that only waiting moves, and what was told."""
+
+    def __init__(self, lasts: float = 600.0, first_wait: float = 0.5) -> None:
+        self.now = datetime(2026, 11, 25, tzinfo=UTC)
+        self.good_until = self.now + timedelta(seconds=lasts)
+        self.told: list[SigningDelayed] = []
+        self.patience = Patience(
+            sleep=self._sleep, clock=lambda: self.now, attempts=4, first_wait=first_wait
+        )
+        self.persistence = Persistence(
+            self.patience, self.told.append, lambda moment: moment < self.good_until
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def fail(self, asked: float | None = None) -> None:
+        self.persistence.wait([Setback(UnavailableError("down"), asked)])
+
+
+def test_waits_double_with_jitter_and_end() -> None:
+    stage = Stage(first_wait=1.0)
+    for _ in range(3):
+        stage.fail()
+    with pytest.raises(UnavailableError, match=r"^down$"):
+        stage.fail()
+    waits = [event.seconds for event in stage.told]
+    assert len(set(waits)) == 3
+    for wait, full in zip(waits, (1, 2, 4), strict=True):
+        assert full / 2 <= wait <= full
+
+
+def test_the_wait_that_a_service_asks_for_is_kept_and_told() -> None:
+    stage = Stage()
+    stage.fail(asked=60)
+    (event,) = stage.told
+    assert 60 <= event.seconds <= 66
+    assert event.reason == "down"
+
+
+def test_a_service_that_asks_for_an_hour_is_given_up_on_at_once() -> None:
+    stage = Stage(lasts=10_000)
+    with pytest.raises(UnavailableError, match="asks to wait for 3600 s"):
+        stage.fail(asked=3600)
+    assert stage.told == []
+
+
+def test_a_wait_that_outlasts_certificate_and_token_is_an_error_before_it() -> None:
+    stage = Stage(lasts=100)
+    with pytest.raises(UnavailableError, match="run out within the"):
+        stage.fail(asked=120)
+    assert stage.told == []
+
+
+def test_success_counts_anew() -> None:
+    stage = Stage()
+    for _ in range(5):
+        stage.fail()
+        stage.persistence.succeeded()
+
+
+HASTY = Patience(attempts=2, attempt_timeout=0.2, first_wait=0.01)
 
 
 def files(directory: Path, sigstore: VirtualSigstore, url: str) -> ClientTrustConfig:
@@ -99,7 +149,7 @@ def files(directory: Path, sigstore: VirtualSigstore, url: str) -> ClientTrustCo
 def test_a_fulcio_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with OidcIssuer() as issuer, silent_server() as url:
         tokens = IdentityTokens(explicit=issuer.token())
-        signer = SigstoreSigner(files(tmp_path, VirtualSigstore(), url), tokens, timeout=0.2)
+        signer = SigstoreSigner(files(tmp_path, VirtualSigstore(), url), tokens, patience=HASTY)
         with pytest.raises(UnavailableError, match=r"Fulcio.*did not answer in time"):
             signer.sign([statement()])
         assert signer.identity is None
@@ -109,7 +159,7 @@ def test_a_fulcio_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with OidcIssuer() as issuer, silent_server() as url:
         token = issuer.token()
     signer = SigstoreSigner(
-        files(tmp_path, VirtualSigstore(), url), IdentityTokens(explicit=token), timeout=5
+        files(tmp_path, VirtualSigstore(), url), IdentityTokens(explicit=token), patience=HASTY
     )
     with pytest.raises(UnavailableError) as caught:
         signer.sign([statement()])
@@ -134,7 +184,7 @@ def test_a_statement_that_sigstore_does_not_take_is_refused_before_the_login(
     ("error", "kind", "says"),
     [
         (ExpiredIdentity(), SigningError, "identity token has expired"),
-        (ExpiredCertificate(), SigningError, "certificate expired"),
+        (ExpiredCertificate(), UnavailableError, "certificate ran out"),
         (FulcioClientError("Fulcio response missing certificate chain"), SigningError, "Fulcio"),
         (TimestampError("no"), SigningError, "timestamp authority"),
         (SigstoreVerificationError("SCT verify failed"), SigningError, "SCT verify failed"),
@@ -164,6 +214,18 @@ def test_the_status_of_a_service_decides_whether_to_try_again(
     translated = signing_error(rekor_error(status, b"slow\x1b[2J down"), config)
     assert type(translated) is kind
     assert f"Rekor) answered {status}: slow?[2J down" in str(translated)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("", None), ("soon", None), (None, None)]
+)
+def test_what_a_service_asks_to_wait_is_read(header: str | None, seconds: float | None) -> None:
+    error = rekor_error(429, b"")
+    assert error.__context__ is not None
+    response = error.__context__.response  # type: ignore[attr-defined] # of requests
+    if header is not None:
+        response.headers["Retry-After"] = header
+    assert asked_to_wait(error) == seconds
 
 
 def rekor_error(status: int, body: bytes) -> RekorClientError:

@@ -28,10 +28,12 @@ from modelseal.errors import (
 )
 from modelseal.oci.content import Content, verifying
 from modelseal.oci.descriptor import EMPTY_DESCRIPTOR, Descriptor, Digest
+from modelseal.oci.events import discard
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import fetch_bytes, fetch_manifest
 from modelseal.policy.document import parse_policy
+from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, Profile
 from modelseal.trust.keys import generate_key
 from modelseal.trust.signer import KeySigner
@@ -103,7 +105,11 @@ def test_the_provenance_names_the_materials(model: Path) -> None:
 class _Interrupted(KeySigner):
     """A signer whose service goes away."""
 
-    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:  # noqa: ARG002
+    def sign(
+        self,
+        payloads: Sequence[bytes],  # noqa: ARG002
+        on_event: SigningSink = discard,  # noqa: ARG002
+    ) -> list[bytes]:
         raise UnavailableError("the log is gone")
 
 
