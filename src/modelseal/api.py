@@ -16,6 +16,7 @@ from modelseal.modelpack.selection import Selection
 from modelseal.oci.events import (
     BytesMoved,
     TransferFinished,
+    TransferNotice,
     TransferPlanned,
     TransferStarted,
     discard,
@@ -60,6 +61,7 @@ __all__ = [
     "StepFinished",
     "StepStarted",
     "TransferFinished",
+    "TransferNotice",
     "TransferPlanned",
     "TransferStarted",
     "Verification",

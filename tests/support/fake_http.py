@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP on loopback whose answers can be spoilt: the lower half of `fake_registry`."""
 
+import contextlib
 import re
 import socket
 import time
@@ -21,6 +22,7 @@ class Recorded:
     path: str
     headers: Mapping[str, str]
     body_size: int
+    """Bytes of the body that came: fewer than were announced when the connection was cut."""
 
     @property
     def authorization(self) -> str:
@@ -41,6 +43,8 @@ class Answer:
     """Close the connection after so many bytes of the body."""
     rate: int = 0
     """Send so many bytes of the body a second; 0 for all at once."""
+    drip: float = 0.0
+    """Seconds between the bytes of a head that never ends; 0 for an honest head."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +64,9 @@ class Fault:
         corrupt: change one byte of the body.
         delay: wait so many seconds before the answer.
         rate: send so many bytes of the body a second.
+        drip: send a head that never ends: a byte, and this many seconds.
+        cut_request: take so many bytes of the request's body, serve those, and hang up.
+        intake: take so many bytes of the request's body a second.
     """
 
     method: str = ""
@@ -74,6 +81,14 @@ class Fault:
     corrupt: bool = False
     delay: float = 0.0
     rate: int = 0
+    drip: float = 0.0
+    cut_request: int | None = None
+    intake: int = 0
+
+    @property
+    def early(self) -> bool:
+        """Whether it concerns the body of the request, and not the answer."""
+        return self.cut_request is not None or self.intake > 0
 
     def matches(self, request: Recorded) -> bool:
         """Tell whether it is this request's turn; that counts it."""
@@ -103,6 +118,15 @@ class Fault:
         if self.cut_after is not None:
             answer.cut_after = self.cut_after
         answer.rate = self.rate or answer.rate
+        answer.drip = self.drip or answer.drip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """How a request's body is taken: at most so many bytes in all, and so many a second."""
+
+    most: int | None = None
+    rate: int = 0
 
 
 class Server(ThreadingHTTPServer):
@@ -111,10 +135,22 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, served: Callable[[Recorded, bytes], Answer]) -> None:
-        """Listen on a free loopback port; `served` answers a request with a body."""
+    def __init__(
+        self,
+        served: Callable[[Recorded, bytes], Answer],
+        early: Callable[[Recorded], Answer | Intake] = lambda _: Intake(),
+    ) -> None:
+        """Listen on a free loopback port.
+
+        Args:
+            served: answers a request with a body.
+            early: sees a request before its body: answers it at once, or says how the body is
+                taken; one that is not taken to its end is cut there.
+        """
         super().__init__(("127.0.0.1", 0), _Handler)
         self.served = served
+        self.early = early
+        self.taken = 0
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are part of the tests."""
@@ -138,27 +174,49 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self._body(headers)
-        if body is None:
+        length = int(headers.get("content-length", "0"))
+        early = self.server.early(Recorded(self.command, self.path, headers, 0))
+        if isinstance(early, Answer):
+            self._send(early)
+            self._linger(length)
+            return
+        body = self._body(length if early.most is None else min(early.most, length), early.rate)
+        request = Recorded(self.command, self.path, headers, len(body))
+        answer = self.server.served(request, body)
+        if len(body) < length:  # whoever sent it is gone, or is to believe that we are
             self.close_connection = True
             return
-        request = Recorded(self.command, self.path, headers, len(body))
-        self._send(self.server.served(request, body))
+        self._send(answer)
 
-    def _body(self, headers: Mapping[str, str]) -> bytes | None:
-        """Read the body; None if the client went away before its end."""
-        length = int(headers.get("content-length", "0"))
+    def _linger(self, length: int) -> None:
+        """Throw away what still comes, for a while, so that the answer is not lost; as nginx."""
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            while length > 0 and (chunk := self.rfile.read1(_CHUNK)):
+                length -= len(chunk)
+
+    def _body(self, length: int, rate: int) -> bytes:
+        """Read the body, or what comes of it before the client goes away."""
         body = bytearray()
+        begun = time.monotonic()
         while len(body) < length:
             chunk = self.rfile.read(min(_CHUNK, length - len(body)))
             if not chunk:
-                return None
+                break
             body += chunk
+            self.server.taken += len(chunk)
+            if rate:
+                time.sleep(max(0.0, begun + len(body) / rate - time.monotonic()))
         return bytes(body)
 
     def _send(self, answer: Answer) -> None:
         if answer.drop:
             self.close_connection = True
+            return
+        if answer.drip:
+            self._drip_head(answer.drip)
             return
         self.send_response(answer.status)
         lower = {name.lower() for name in answer.headers}
@@ -171,6 +229,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(answer)
         if answer.cut_after is not None:
             self.close_connection = True
+
+    def _drip_head(self, pause: float) -> None:
+        """Send the head a byte at a time, without an end, until the client has had enough."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            for _ in range(10_000):
+                self.wfile.write(b"x")
+                time.sleep(pause)
 
     def _send_body(self, answer: Answer) -> None:
         body = memoryview(answer.body)[: answer.cut_after]

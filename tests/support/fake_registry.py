@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Literal, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.fake_http import Answer, Fault, Recorded, Server
+from tests.support.fake_http import Answer, Fault, Intake, Recorded, Server
+from tests.support.registry_ways import AS_SPECIFIED, Ways
 
 __all__ = ["INDEX", "Answer", "FakeRegistry", "Fault", "Recorded", "StoredManifest", "digest_of"]
 
@@ -71,6 +72,7 @@ class FakeRegistry:
         may_push: bool = True,
         faults: list[Fault] | None = None,
         tls: ssl.SSLContext | None = None,
+        ways: Ways = AS_SPECIFIED,
     ) -> None:
         """Describe the registry; it starts when it is entered.
 
@@ -86,7 +88,9 @@ class FakeRegistry:
             may_push: whether the token service gives tokens that may write.
             faults: what goes wrong from the start.
             tls: speak HTTPS with this certificate.
+            ways: in what uploads differ from the specification.
         """
+        self.ways = ways
         self.referrers_api = referrers_api
         self.oci_subject = referrers_api if oci_subject is None else oci_subject
         self.page_size = page_size
@@ -110,7 +114,7 @@ class FakeRegistry:
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
-        self._server = Server(self.served)
+        self._server = Server(self.served, self._early)
         if self._tls is not None:
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -127,6 +131,12 @@ class FakeRegistry:
         assert self._server is not None
         self._server.shutdown()
         self._server.server_close()
+
+    @property
+    def taken(self) -> int:
+        """Bytes of bodies that came so far, also of those that are still coming."""
+        assert self._server is not None
+        return self._server.taken
 
     @property
     def host(self) -> str:
@@ -161,11 +171,24 @@ class FakeRegistry:
         raw = json.dumps(index).encode()
         self.put_manifest(name, raw, INDEX, tag=subject.replace(":", "-"))
 
+    def _early(self, request: Recorded) -> Answer | Intake:
+        """Say what happens before a body is read: some are refused, or broken off."""
+        length = int(request.headers.get("content-length", "0"))
+        refused = self.ways.refused(request.method, length)
+        if refused is not None:
+            with self._lock:
+                self.requests.append(request)
+            return problem(*refused)
+        with self._lock:
+            faults = [fault for fault in self.faults if fault.early]
+            found = next((fault for fault in faults if fault.matches(request)), Fault())
+        return Intake(most=found.cut_request, rate=found.intake)
+
     def served(self, request: Recorded, body: bytes) -> Answer:
         """Answer one request as a registry does, then spoil the answer as tests ask for."""
         with self._lock:
             self.requests.append(request)
-            faults = [fault for fault in self.faults if fault.matches(request)]
+            faults = [fault for fault in self.faults if not fault.early and fault.matches(request)]
             forced = next((fault for fault in faults if fault.status), None)
             if forced is not None:
                 answer = Answer(status=forced.status)
@@ -289,23 +312,32 @@ class FakeRegistry:
         self, request: Recorded, names: dict[str, str], query: dict[str, str], body: bytes
     ) -> Answer:
         name, session = names["name"], names["session"]
-        if session not in self.uploads:
+        lost = request.method == "GET" and not self.ways.tells_status
+        if session not in self.uploads or lost:
             return problem(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown to registry")
         if request.method == "GET":
             return self._session_answer(name, session, 204)
         if request.method == "DELETE":
             del self.uploads[session]
             return Answer(status=204)
+        if len(body) < int(request.headers.get("content-length", "0")):
+            self.uploads[session] += body if self.ways.keeps_broken else b""
+            return problem(400, "SIZE_INVALID", "the body broke off")
         if request.method == "PATCH":
-            start = request.headers.get("content-range", "").partition("-")[0]
-            if start and int(start) != len(self.uploads[session]):
-                return self._session_answer(name, session, 416)
-            self.uploads[session] += body
-            return self._session_answer(name, session, 202)
+            return self._take_part(request, name, session, body)
         return self._finish(name, session, query.get("digest", ""), body)
 
+    def _take_part(self, request: Recorded, name: str, session: str, body: bytes) -> Answer:
+        start = request.headers.get("content-range", "").partition("-")[0]
+        if start and int(start) != len(self.uploads[session]):
+            return self._session_answer(name, session, 416)
+        self.uploads[session] += body
+        return self._session_answer(name, session, self.ways.after_patch)
+
     def _session_answer(self, name: str, session: str, status: int) -> Answer:
+        least = {"OCI-Chunk-Min-Length": str(self.ways.least)} if self.ways.least else {}
         headers = {
+            **least,
             "Location": f"/v2/{name}/blobs/uploads/{session}?_state=opaque%2Fstate",
             "Range": f"0-{max(0, len(self.uploads[session]) - 1)}",
             "Docker-Upload-UUID": session,

@@ -3,7 +3,7 @@
 """Registry stores for tests: no waiting, no credentials of whoever runs the tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelseal.oci.content import BytesContent
@@ -11,6 +11,7 @@ from modelseal.oci.descriptor import EMPTY_BYTES, EMPTY_DESCRIPTOR, OCTET_STREAM
 from modelseal.oci.manifest import Manifest
 from modelseal.oci.reference import Repository
 from modelseal.oci.registry.credentials import Credentials
+from modelseal.oci.registry.limits import UploadPolicy
 from modelseal.oci.registry.options import RegistryOptions, RetryPolicy
 from modelseal.oci.registry.store import RegistryStore
 from modelseal.oci.store import Store, push_bytes
@@ -71,8 +72,10 @@ def store_at(
     waits: Waits | None = None,
     ca_file: Path | None = None,
     attempts: int = 4,
+    known: UploadPolicy | None = None,
+    ignore_limits: bool = False,
 ) -> RegistryStore:
-    """Open the repository `acme/model`."""
+    """Open the repository `acme/model`; `known` is what is known about how it takes blobs."""
     options = options_of(
         user=user,
         identity_token=identity_token,
@@ -81,6 +84,7 @@ def store_at(
         ca_file=ca_file,
         attempts=attempts,
     )
+    options = replace(options, upload_policy=known, ignore_limits=ignore_limits)
     return RegistryStore(Repository(host, NAME), options)
 
 

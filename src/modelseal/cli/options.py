@@ -101,6 +101,15 @@ MountFrom: TypeAlias = Annotated[
         rich_help_panel=_REGISTRY,
     ),
 ]
+IgnoreLimits: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-limits",
+        help="Send layers also where they are known to be too large for the registry.",
+        envvar="MODELSEAL_IGNORE_LIMITS",
+        rich_help_panel=_REGISTRY,
+    ),
+]
 NoMemory: TypeAlias = Annotated[
     bool,
     typer.Option(

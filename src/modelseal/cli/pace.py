@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from modelseal.cli.render.text import size
 from modelseal.oci.descriptor import Digest
-from modelseal.oci.events import BytesMoved, TransferEvent, TransferFinished, TransferPlanned
+from modelseal.oci.events import (
+    BytesMoved,
+    TransferEvent,
+    TransferFinished,
+    TransferNotice,
+    TransferPlanned,
+)
 
 _WINDOW = 15.0
 """Seconds over which the rate is taken: long enough to be calm, short enough to be true."""
@@ -43,6 +49,8 @@ class Pace:
             self.began = now
             self._samples.append((now, 0))
         match event:
+            case TransferNotice():
+                pass
             case TransferPlanned():
                 self.planned = event
             case BytesMoved(descriptor, count):

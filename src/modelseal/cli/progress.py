@@ -18,6 +18,7 @@ from modelseal.oci.events import (
     BytesMoved,
     TransferEvent,
     TransferFinished,
+    TransferNotice,
     TransferPlanned,
     TransferStarted,
     discard,
@@ -72,6 +73,8 @@ class _Teller:
                     self._line(f"{step}: {printable(detail)}")
                 case SigningDelayed(seconds, reason):
                     self._line(f"sign: waiting {seconds:.1f} s: {printable(reason)}")
+                case TransferNotice(text):
+                    self._line(f"note: {printable(text)}")
                 case _:
                     self._transfer(event, time.monotonic())
 
@@ -182,7 +185,7 @@ class _Bars(_Teller):
 
     def _show(self, event: TransferEvent, now: float) -> None:
         match event:
-            case TransferPlanned():
+            case TransferPlanned() | TransferNotice():
                 pass
             case TransferStarted(descriptor):
                 self._start(descriptor)

@@ -29,10 +29,11 @@ def settings(
     policy: Path | None = None,
     offline: bool = False,
     cache: BlobCache | None = None,
+    ignore_limits: bool = False,
 ) -> Settings:
     """Return what the options say."""
     return Settings(
-        registry=_registry(registry),
+        registry=_registry(registry, ignore_limits=ignore_limits),
         key=key,
         passphrase=ask_passphrase,
         identity_token=identity_token,
@@ -47,7 +48,7 @@ def settings(
     )
 
 
-def _registry(flags: RegistryFlags) -> RegistryOptions:
+def _registry(flags: RegistryFlags, *, ignore_limits: bool) -> RegistryOptions:
     return RegistryOptions(
         plain_http=frozenset(flags.plain_http or ()),
         ca_file=flags.ca_file,
@@ -55,6 +56,7 @@ def _registry(flags: RegistryFlags) -> RegistryOptions:
         client_key=flags.client_key,
         client_key_passphrase=os.environ.get(CLIENT_PASSPHRASE_VARIABLE, ""),
         token_hosts=frozenset(flags.token_host or ()),
+        ignore_limits=ignore_limits,
     )
 
 

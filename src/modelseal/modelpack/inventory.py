@@ -13,7 +13,7 @@ in a file from elsewhere. What is found does not depend on the order in which th
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def scan(
     directory: Path,
     project: Project,
     *,
-    on_plan: Callable[[int, int], None] = lambda _files, _size: None,
+    on_plan: Callable[[Sequence[tuple[str, int]]], None] = lambda _: None,
     on_file: Callable[[SourceFile], None] = lambda _: None,
     known: DigestCache | None = None,
     workers: int = _WORKERS,
@@ -88,7 +88,7 @@ def scan(
     Args:
         directory: where `modelseal.yaml` stands.
         project: its rules.
-        on_plan: called once with the number of files and their bytes, before they are read.
+        on_plan: called once with the path and the bytes of each file, before they are read.
         on_file: called here, in this thread, after each file was read, in no certain order.
         known: digests of files that need not be read; what is read is added to it.
         workers: files that are read at once.
@@ -101,7 +101,7 @@ def scan(
     left_out: list[str] = []
     found = sorted(_walk(directory, Rules(project.files), left_out), key=lambda item: item.path)
     _check(directory, found)
-    on_plan(len(found), sum(item.size for item in found))
+    on_plan([(item.path, item.size) for item in found])
     files = _read(found, on_file, known, workers)
     return Inventory(files, tuple(sorted(left_out)))
 

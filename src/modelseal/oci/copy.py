@@ -24,7 +24,7 @@ from modelseal.oci.fan_out import SourceContent, fan_out
 from modelseal.oci.graph import Graph
 from modelseal.oci.reference import Repository
 from modelseal.oci.store import BlobMounter, ReadableStore, Store
-from modelseal.oci.transfer import WORKERS
+from modelseal.oci.transfer import WORKERS, check_sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,8 @@ def copy_graph(
     Errors are told in the outcomes, so that one destination does not stop another: look at them.
     """
     deliveries = [_Delivery(destination) for destination in destinations]
+    for delivery in deliveries:
+        delivery.check(graph, on_event)
     on_event(TransferPlanned(len(graph.blobs), graph.size))
     with ThreadPoolExecutor(WORKERS) as pool:
         moves = [
@@ -120,6 +122,14 @@ class _Delivery:
     present: int = 0
     error: Error | None = None
     lock: Lock = field(default_factory=Lock)
+
+    def check(self, graph: Graph, on_event: TransferSink) -> None:
+        """Fail before the first byte if a blob is known to be too large there."""
+        try:
+            blobs = [(blob.name, blob.size) for blob in graph.blobs]
+            check_sizes(self.to.store, blobs, on_event)
+        except Error as error:
+            self._fail(error)
 
     def lacks(self, blob: Descriptor) -> bool:
         """Tell whether the bytes have to go there; mount them if that is possible."""

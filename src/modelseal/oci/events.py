@@ -40,7 +40,16 @@ class TransferFinished:
     skipped: bool
 
 
-TransferEvent: TypeAlias = TransferPlanned | TransferStarted | BytesMoved | TransferFinished
+@dataclass(frozen=True, slots=True)
+class TransferNotice:
+    """Something that may make the transfer fail, told before it begins."""
+
+    text: str
+
+
+TransferEvent: TypeAlias = (
+    TransferPlanned | TransferStarted | BytesMoved | TransferFinished | TransferNotice
+)
 TransferSink: TypeAlias = Callable[[TransferEvent], None]
 """Called from several threads at once; it must not raise and not block."""
 

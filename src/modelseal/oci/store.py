@@ -6,7 +6,7 @@ A store is **one repository**: in memory, an OCI layout on disk, or a repository
 `tests/contract/test_store.py` holds what is promised here on all of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
@@ -126,6 +126,25 @@ class BlobMounter(Protocol):
 
         Raises:
             UnavailableError, ContentMismatchError.
+        """
+        ...
+
+
+@runtime_checkable
+class SizeChecker(Protocol):
+    """Knows before the first byte what it will not take."""
+
+    def check_sizes(self, blobs: Iterable[tuple[str, int]]) -> Sequence[str]:
+        """Refuse what is too large to be taken here.
+
+        Args:
+            blobs: the name and the bytes of each.
+
+        Returns:
+            What may fail and is tried all the same, as sentences for people.
+
+        Raises:
+            LimitExceededError: `layer-too-large`, with what to do about it.
         """
         ...
 

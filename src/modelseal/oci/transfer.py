@@ -14,13 +14,14 @@ from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import (
     BytesMoved,
     TransferFinished,
+    TransferNotice,
     TransferPlanned,
     TransferSink,
     TransferStarted,
     discard,
 )
 from modelseal.oci.reference import Repository
-from modelseal.oci.store import BlobMounter, ContentReader, ContentWriter
+from modelseal.oci.store import BlobMounter, ContentReader, ContentWriter, SizeChecker
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,6 +32,19 @@ WORKERS = 4
 _SMALL = 1 << 20
 _SMALL_WORKERS = 12
 """Small blobs in flight beside them: what they take is latency, not bandwidth."""
+
+
+def check_sizes(
+    store: object, blobs: Iterable[tuple[str, int]], on_event: TransferSink = discard
+) -> None:
+    """Ask a store whether it takes blobs of these names and sizes; tell what may fail.
+
+    Raises:
+        LimitExceededError: it is known not to take one of them.
+    """
+    if isinstance(store, SizeChecker):
+        for text in store.check_sizes(blobs):
+            on_event(TransferNotice(text))
 
 
 def push_all(
@@ -51,6 +65,8 @@ def push_all(
     Raises:
         Error: of the first blob that failed, after the others in flight have ended.
     """
+    blobs = tuple(blobs)
+    check_sizes(store, [(blob.name, blob.size) for blob, _ in blobs], on_event)
     with Pusher(store, on_event, neighbours) as pusher:
         pusher.add_all(blobs)
         pusher.finish()

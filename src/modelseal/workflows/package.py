@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Package: a model directory becomes an artifact, in a store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ from modelseal.errors import ConflictError, NotFoundError
 from modelseal.modelpack.build import ModelPackage, Profile, build, layer_of
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.digests import DigestCache
-from modelseal.modelpack.inventory import Inventory, SourceFile, scan
+from modelseal.modelpack.inventory import SourceFile, scan
 from modelseal.modelpack.media_types import INPUTS_DIGEST, VERSION
 from modelseal.modelpack.project import Metadata, Project, load_project
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import TransferPlanned
 from modelseal.oci.reference import LayoutDirectory, Location, TagReference, check_tag
 from modelseal.oci.store import ReadableStore, Store, fetch_manifest
-from modelseal.oci.transfer import Pusher, push_all
+from modelseal.oci.transfer import Pusher, check_sizes, push_all
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.services import Services
 
@@ -51,6 +51,7 @@ def package(
     profile: Profile = Profile.MODELPACK,
     digests: DigestCache | None = None,
     early: Callable[[Project], Pusher | None] = lambda _: None,
+    store: object = None,
 ) -> Packaged:
     """Hash a model directory and build its manifest.
 
@@ -62,18 +63,30 @@ def package(
         digests: of files that need not be read again.
         early: gives the pusher to which each file goes as soon as it is hashed, if any; they are
             all in the store when this returns.
+        store: where they will go; one that knows that it takes no file so large is asked first.
 
     Raises:
         InvalidProjectError, UnsafePathError, StorageError.
+        LimitExceededError: a file is too large for the store; none was read.
         Error: as `Pusher.finish` does.
     """
     on_event(StepStarted("build", str(directory)))
     project = load_project(directory)
-    pusher = early(project)
-    if pusher is None:
-        inventory = scan(directory, project, known=digests)
-    else:
-        inventory = _scan_and_push(directory, project, digests, pusher, on_event)
+    pusher: Pusher | None = None
+
+    def planned(files: Sequence[tuple[str, int]]) -> None:
+        nonlocal pusher
+        check_sizes(store, files, on_event)
+        pusher = early(project)
+        if pusher is not None:
+            on_event(TransferPlanned(len(files), sum(size for _, size in files)))
+
+    def hashed(file: SourceFile) -> None:
+        if pusher is not None:
+            pusher.check()  # one that refuses the first file need not see the last one hashed
+            pusher.add(*layer_of(file))
+
+    inventory = scan(directory, project, on_plan=planned, on_file=hashed, known=digests)
     if digests is not None:
         digests.save()
     created = source_date(environment)
@@ -82,26 +95,6 @@ def package(
         pusher.finish()
     on_event(StepFinished("build", str(made.manifest.descriptor.digest)))
     return Packaged(project, made, frozenset() if pusher is None else pusher.digests)
-
-
-def _scan_and_push(
-    directory: Path,
-    project: Project,
-    digests: DigestCache | None,
-    pusher: Pusher,
-    on_event: EventSink,
-) -> Inventory:
-    def hashed(file: SourceFile) -> None:
-        pusher.check()  # a registry that refuses the first file need not see the last one hashed
-        pusher.add(*layer_of(file))
-
-    return scan(
-        directory,
-        project,
-        on_plan=lambda files, size: on_event(TransferPlanned(files, size)),
-        on_file=hashed,
-        known=digests,
-    )
 
 
 def early_pusher(
@@ -270,6 +263,7 @@ def package_for(
             profile=profile,
             digests=services.digests,
             early=early_pusher(services, tag, stack, profile),
+            store=services.store,
         )
     refuse_other_inputs(services.store, tag, made)
     return made

@@ -8,6 +8,7 @@ import typer
 
 from modelseal.cli.options import (
     NO_FLAGS,
+    IgnoreLimits,
     Output,
     OutputFormat,
     Quiet,
@@ -60,6 +61,7 @@ def copy(
             show_default=False,
         ),
     ] = "",
+    ignore_limits: IgnoreLimits = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -85,7 +87,7 @@ def copy(
     from modelseal.workflows.wiring import name_of, open_store
 
     json_wanted = answering(output)
-    chosen = settings(registry=registry)
+    chosen = settings(registry=registry, ignore_limits=ignore_limits)
     origin = parse_reference(source)
     references = [parse_reference(text) for text in (destination, *(more or ()))]
     failed: workflow.IncompleteCopyError | None = None

@@ -12,6 +12,7 @@ from modelseal.cli.options import (
     NO_FLAGS,
     DirectoryArgument,
     IdentityToken,
+    IgnoreLimits,
     MountFrom,
     NoMemory,
     Offline,
@@ -138,6 +139,7 @@ def push(
     profile: ProfileOption = ProfileName.MODELPACK,
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
+    ignore_limits: IgnoreLimits = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -164,7 +166,7 @@ def push(
     tag = tag_of(target)
     services = services_to_push(
         target.location,
-        settings(registry=registry).registry,
+        settings(registry=registry, ignore_limits=ignore_limits).registry,
         os.environ,
         mount_from=mount_from or (),
         remember=not no_cache,
@@ -196,6 +198,7 @@ def publish(
     offline: Offline = False,
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
+    ignore_limits: IgnoreLimits = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -228,6 +231,7 @@ def publish(
         trusted_root=trusted_root,
         offline=offline,
         registry=registry,
+        ignore_limits=ignore_limits,
     )
     target = parse_reference(reference)
     tag = tag_of(target)

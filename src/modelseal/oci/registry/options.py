@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelseal.oci.registry.credentials import CredentialSource, DockerCredentials
+from modelseal.oci.registry.limits import UploadPolicy
 from modelseal.version import __version__
 
 
@@ -49,6 +50,8 @@ class RegistryOptions:
         slowest_read: until the next 256 KiB of content, or the whole of another answer, are there.
         commit_timeout: until a registry has put away a blob whose last byte it has.
         retry: when to try again.
+        ignore_limits: send what is known to be too large for the registry all the same.
+        upload_policy: how the registry takes blobs; None for what is known by its name.
     """
 
     plain_http: frozenset[str] = frozenset()
@@ -64,3 +67,5 @@ class RegistryOptions:
     slowest_read: float = 60.0
     commit_timeout: float = 900.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    ignore_limits: bool = False
+    upload_policy: UploadPolicy | None = None

@@ -17,12 +17,18 @@ from modelseal.oci.registry.client import PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.retry import TransientError
 
+_LONGEST_NUMBER = 12
+_LARGEST_LEAST = 1 << 30
 _CREATED = 201
 _ACCEPTED = 202
 
 
-def start(client: Client, what: str) -> Target:
-    """Start a session; return its URL. Raises `TransientError` and what `expect` does."""
+def start(client: Client, what: str) -> tuple[Target, int]:
+    """Start a session; return its URL, and the fewest bytes that a part may have.
+
+    Raises:
+        TransientError, Error: as `expect` does.
+    """
     answer = client.once(
         Request(
             method="POST",
@@ -38,7 +44,7 @@ def start(client: Client, what: str) -> Target:
         raise NotFoundError(
             str(error), hint="make the repository first: not every registry does so on a push"
         ) from error
-    return location_of(client, answer, what)
+    return location_of(client, answer, what), _least(answer)
 
 
 def mount(client: Client, blob: Descriptor, source: str) -> tuple[bool, Target | None]:
@@ -91,6 +97,13 @@ def cancel(client: Client, session: Target, what: str) -> None:
     """Tell the registry that nothing more comes; it throws away what it has, sooner or later."""
     with contextlib.suppress(Error, TransientError):
         client.once(Request(method="DELETE", target=session, what=what, actions=PUSH))
+
+
+def _least(answer: Answer) -> int:
+    """Return what `OCI-Chunk-Min-Length` says; 0 when that is nothing, or no use."""
+    text = answer.headers.get("oci-chunk-min-length", "")
+    known = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    return min(int(text), _LARGEST_LEAST) if known else 0
 
 
 def location_of(client: Client, answer: Answer, what: str) -> Target:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, Self, cast
 
@@ -30,6 +30,7 @@ from modelseal.oci.registry import sessions
 from modelseal.oci.registry.answers import Answer, expect
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
+from modelseal.oci.registry.limits import BodyLimit, check_sizes, policy_of
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.ranges import RangeBody
 from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
@@ -79,6 +80,8 @@ class RegistryStore:
         self._pushed = _ManifestCache()
         self._absent: set[Digest] = set()
         self._sessions: dict[Digest, Target] = {}
+        policy = self._options.upload_policy or policy_of(repository.registry)
+        self._bodies = BodyLimit(policy)
 
     def __str__(self) -> str:
         return str(self._repository)
@@ -143,8 +146,19 @@ class RegistryStore:
                     is_there=lambda: self.exists(expected),
                     session=self._sessions.pop(expected.digest, None),
                     entry=entry,
+                    bodies=self._bodies,
                 )
         self._absent.discard(expected.digest)
+
+    def check_sizes(self, blobs: Iterable[tuple[str, int]]) -> Sequence[str]:
+        """Refuse what is known to be too large for this registry; say what has to hurry.
+
+        Raises:
+            LimitExceededError: unless the options ignore limits.
+        """
+        if self._options.ignore_limits:
+            return ()
+        return tuple(check_sizes(self._bodies.policy, self._repository.registry, blobs))
 
     def _noted(self, blob: Descriptor) -> AbstractContextManager[Entry]:
         if self._journal is None:

@@ -6,7 +6,8 @@ Source: distribution-spec v1.1, "Pushing a blob monolithically", "POST then PUT"
 blob in chunks" for the status of a session. A whole blob in one request is what every registry
 takes; GHCR and the cloud registries take nothing else for large ones. When it breaks off, a
 registry that keeps sessions says how much it has, and the rest is sent, by this process or
-(`modelseal.oci.registry.uploads`) the next.
+(`modelseal.oci.registry.uploads`) the next. When it is too large for a proxy on the way (413), it
+goes in parts, smaller ones until they pass.
 """
 
 import itertools
@@ -15,19 +16,26 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
-from modelseal.errors import ContentMismatchError, StorageError, UnavailableError
+from modelseal.errors import (
+    ContentMismatchError,
+    LimitExceededError,
+    StorageError,
+    UnavailableError,
+)
 from modelseal.oci.content import Content
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor
 from modelseal.oci.registry import sessions
-from modelseal.oci.registry.answers import Answer, expect
+from modelseal.oci.registry.answers import Answer, expect, refusal
 from modelseal.oci.registry.client import PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
+from modelseal.oci.registry.limits import ANY, BodyLimit
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.pieces import Pieces
 from modelseal.oci.registry.retry import TransientError, retrying
 from modelseal.oci.registry.uploads import Entry, no_entry
 
 _STORED = frozenset({200, 201, 204})
+_PART_TAKEN = frozenset({200, 201, 202, 204})
 _SESSION_LOST = frozenset({404, 410, 416})
 _NOT_THE_REST = frozenset({400, 405, 409, 411, 412, 422, 501})
 """Answers to the rest of a blob that need not be answers to the whole of it."""
@@ -48,6 +56,7 @@ def upload_blob(
     is_there: Callable[[], bool],
     session: Target | None = None,
     entry: Entry | None = None,
+    bodies: BodyLimit | None = None,
 ) -> None:
     """Upload content that is what `expected` says; each attempt opens it anew.
 
@@ -59,13 +68,19 @@ def upload_blob(
         is_there: asks the registry; an answer may be lost after the blob was stored.
         session: one that the registry has started, for the first attempt.
         entry: where the session is noted for the next process.
+        bodies: what is known about the registry and the requests that it takes; all uploads to
+            it share and teach this one.
 
     Raises:
         ContentMismatchError: it is not; the last bytes were not sent, so nothing is kept.
+        LimitExceededError: it is too large, also in parts.
         NotFoundError: there is no such repository.
         UnavailableError, AccessDeniedError, StorageError.
     """
-    upload = _Upload(client, options, expected, content, entry or no_entry())
+    bodies = bodies or BodyLimit(ANY)
+    if entry is None or not bodies.policy.resumes:
+        entry = no_entry()
+    upload = _Upload(client, options, expected, content, entry=entry, bodies=bodies)
     upload.begin(session)
     attempts = itertools.count()
 
@@ -89,9 +104,12 @@ class _Upload:
         options: RegistryOptions,
         expected: Descriptor,
         content: Content,
+        *,
         entry: Entry,
+        bodies: BodyLimit,
     ) -> None:
         self.entry = entry
+        self._bodies = bodies
         self.pieces = Pieces(expected, content)
         self._client = client
         self._options = options
@@ -100,6 +118,7 @@ class _Upload:
         self._session: Target | None = None
         self._fresh = False
         self._asked = 0
+        self._least = 0
         self._start = 0
         self._farthest = 0
 
@@ -121,13 +140,12 @@ class _Upload:
         """Send what the registry lacks. Raises `TransientError` when it may be tried again."""
         self._start = self._resume()
         if self._session is None:
-            self._session = sessions.start(self._client, self._what)
-            if self._session.origin == self._client.origin:
-                self.entry.record(self._session)
+            self._session, self._least = sessions.start(self._client, self._what)
+            self._note()
         self._fresh = False
         try:
-            answer = self._put(self._session, self._start)
-        except (ContentMismatchError, StorageError):
+            answer = self._send()
+        except (ContentMismatchError, StorageError, LimitExceededError):
             self._drop()
             raise
         if answer.status in _SESSION_LOST or (self._start and answer.status in _NOT_THE_REST):
@@ -143,7 +161,7 @@ class _Upload:
         """Return how many bytes the session has; without one that can go on, there is none."""
         if self._session is None or self._fresh:
             return 0
-        if self._expected.size < _WORTH_RESUMING:
+        if self._expected.size < _WORTH_RESUMING or not self._bodies.policy.resumes:
             self._drop()
             return 0
         self._asked += 1
@@ -166,6 +184,71 @@ class _Upload:
             if self._asked > 1:
                 return None  # twice no answer about it: a new one may do
             raise
+
+    def _send(self) -> Answer:
+        """Send what is left, in one request if it may be so large; return the last answer."""
+        size = self._expected.size
+        while True:
+            assert self._session is not None
+            most = self._bodies.most
+            if most is None or self._start == size:
+                body = size - self._start
+                answer = self._put(self._session, self._start)
+            else:
+                body = min(max(most, self._least), size - self._start)
+                answer = self._patch(self._session, self._start, self._start + body)
+            if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                self._smaller(answer, body)
+            elif most is None or self._start == size or answer.status not in _PART_TAKEN:
+                return answer
+            else:
+                self._go_on(answer, self._start + body)
+
+    def _smaller(self, answer: Answer, body: int) -> None:
+        """Send less at once from now on. Raises `LimitExceededError`, also when that is no help."""
+        if body <= self._least or not self._bodies.refused(body):
+            raise refusal(answer, self._what, self._client.registry)
+        if self._start:
+            return
+        # Whoever refused may have told the registry, or not: a fresh session is in a known state.
+        assert self._session is not None
+        sessions.cancel(self._client, self._session, self._what)
+        self._session, self._least = sessions.start(self._client, self._what)
+        self._note()
+
+    def _go_on(self, answer: Answer, end: int) -> None:
+        """Note where the session goes on after a part. Raises `TransientError` when it is lost."""
+        held = _held(answer) or end
+        if not self._start < held <= end:
+            self._drop()
+            raise TransientError(
+                UnavailableError(f"{self._client.registry} lost a part of {self._what}")
+            )
+        self._start = held
+        self._session = sessions.location_of(self._client, answer, self._what)
+        self._note()
+
+    def _patch(self, session: Target, start: int, end: int) -> Answer:
+        return self._client.once(
+            Request(
+                method="PATCH",
+                target=session,
+                what=self._what,
+                actions=PUSH,
+                headers={
+                    "Content-Type": OCTET_STREAM,
+                    "Content-Length": str(end - start),
+                    "Content-Range": f"{start}-{end - 1}",
+                },
+                body=lambda: self.pieces.take(start, end),
+                read_timeout=self._options.commit_timeout,
+            )
+        )
+
+    def _note(self) -> None:
+        """Note the session for the next process, unless it is a URL of some other host."""
+        if self._session is not None and self._session.origin == self._client.origin:
+            self.entry.record(self._session)
 
     def _put(self, session: Target, start: int) -> Answer:
         size = self._expected.size
