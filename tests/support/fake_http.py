@@ -177,6 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(headers.get("content-length", "0"))
         early = self.server.early(Recorded(self.command, self.path, headers, 0))
         if isinstance(early, Answer):
+            early.headers["Connection"] = "close"
             self._send(early)
             self._linger(length)
             return
