@@ -7,7 +7,6 @@ alias, a byte-order mark or too deep a nesting is an error, because two readers 
 two different things (reference: RFC 8259 section 4, "names within an object SHOULD be unique").
 """
 
-import difflib
 import json
 import math
 import re
@@ -146,6 +145,8 @@ def _construct_mapping(loader: Any, node: Any) -> Iterable[dict[Any, Any]]:  # n
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean …?)` for the known word nearest to `word`, or nothing."""
+    import difflib  # only when something is wrong: it takes a millisecond or two to import
+
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
 

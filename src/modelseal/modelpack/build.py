@@ -23,7 +23,6 @@ from modelseal.errors import InvalidProjectError, LimitExceededError
 from modelseal.modelpack import media_types
 from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.config import build_config, rfc3339
-from modelseal.modelpack.image import image_config, layers_of_image
 from modelseal.modelpack.inventory import Inventory, SourceFile
 from modelseal.modelpack.project import FILE_NAME, Dataset, Project
 from modelseal.modelpack.readers.image import CONFIG as IMAGE_CONFIG
@@ -97,6 +96,8 @@ def build(
     annotations = _annotations(project, inputs_digest, created)
     layers: tuple[tuple[Descriptor, Content], ...]
     if profile is Profile.IMAGE:
+        from modelseal.modelpack.image import image_config, layers_of_image
+
         layers = layers_of_image(inventory.files)
         config = image_config((layer for layer, _ in layers), annotations, created=created)
         config_type, artifact_type = IMAGE_CONFIG, ""

@@ -7,6 +7,7 @@ The steps are those of docs/pulling.md, in its order and numbering.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.readers.layer import Layer
@@ -18,8 +19,10 @@ from modelseal.workflows.blobs import WORKERS, here, reader_of, tidy
 from modelseal.workflows.choose import Chosen, choose
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.services import Services
-from modelseal.workflows.trust import Trust
-from modelseal.workflows.verify import Verification, verify_model
+
+if TYPE_CHECKING:  # who pulls what nobody vouches for does not import what verifies
+    from modelseal.workflows.trust import Trust
+    from modelseal.workflows.verify import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class PulledModel:
     subject: Descriptor
     index: Descriptor | None
     files: tuple[ModelFile, ...]
-    verification: Verification | None
+    verification: "Verification | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class PullPlan:
     subject: Descriptor
     index: Descriptor | None
     layers: tuple[PlannedLayer, ...]
-    verification: Verification | None
+    verification: "Verification | None"
 
     @property
     def size(self) -> int:
@@ -81,12 +84,12 @@ class PullPlan:
 class _Found:
     chosen: Chosen
     layers: tuple[Layer, ...]
-    verification: Verification | None
+    verification: "Verification | None"
 
 
 def _looked_at(
     name: str | Digest,
-    trust: Trust | None,
+    trust: "Trust | None",
     services: Services,
     platform: str,
     selection: Selection,
@@ -94,6 +97,8 @@ def _looked_at(
     # (1) Resolve once, and (2) verify by digest: a tag that moves now changes nothing.
     verification = None
     if trust is not None:
+        from modelseal.workflows.verify import verify_model
+
         services.on_event(StepStarted("verify", str(name)))
         chosen, verification = verify_model(
             name, trust, store=services.store, clock=services.clock, platform=platform
@@ -113,7 +118,7 @@ def pull(
     name: str | Digest,
     output: Path,
     *,
-    trust: Trust | None,
+    trust: "Trust | None",
     services: Services,
     overwrite: bool = False,
     platform: str = "",
@@ -156,7 +161,7 @@ def pull(
 def plan_pull(
     name: str | Digest,
     *,
-    trust: Trust | None,
+    trust: "Trust | None",
     services: Services,
     platform: str = "",
     selection: Selection = ALL_FILES,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import KeyFileError, UsageError
@@ -20,13 +21,13 @@ from modelseal.oci.layout import LayoutStore
 from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, Reference
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.store import Store
-from modelseal.policy.document import parse_policy
-from modelseal.trust.identity import Identity, Profile
-from modelseal.trust.signer import Signer
-from modelseal.trust.verifier import SigstoreVerifier, Verifier
-from modelseal.workflows import trust as believing
 from modelseal.workflows.files import read_file
-from modelseal.workflows.trust import Trust
+
+if TYPE_CHECKING:  # who pushes, or pulls what nobody vouches for, does not import what verifies
+    from modelseal.trust.identity import Identity, Profile
+    from modelseal.trust.signer import Signer
+    from modelseal.trust.verifier import Verifier
+    from modelseal.workflows.trust import Trust
 
 PASSPHRASE_VARIABLE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 - the name of it
 
@@ -109,7 +110,7 @@ def tag_of(reference: Reference) -> str:
     return reference.tag
 
 
-def open_signer(settings: Settings) -> Signer:
+def open_signer(settings: Settings) -> "Signer":
     """Return who signs: the key, if one is named, else a keyless identity.
 
     Raises:
@@ -138,7 +139,7 @@ def open_signer(settings: Settings) -> Signer:
     return SigstoreSigner(config, tokens)
 
 
-def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | None:
+def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | None":
     """Return whom the settings say to believe; None when they say nothing.
 
     Raises:
@@ -162,8 +163,14 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | No
             "--policy and --type exclude each other: the policy says what is asked for",
             hint="let the policy ask: {use: attested, with: {role: …, predicateType: …}}",
         )
+    if not chosen:
+        return None
+    from modelseal.workflows import trust as believing
+
     keyless = partial(_keyless_verifier, settings)
     if settings.policy is not None:
+        from modelseal.policy.document import parse_policy
+
         raw = read_file(settings.policy, "policy")
         policy = parse_policy(raw, str(settings.policy))
         return believing.trust_policy(policy, keyless)
@@ -177,9 +184,11 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> Trust | No
 
 
 def _keyless_verifier(
-    settings: Settings, identities: frozenset[Identity], profile: Profile
-) -> Verifier:
+    settings: Settings, identities: "frozenset[Identity]", profile: "Profile"
+) -> "Verifier":
+    from modelseal.trust.identity import Profile
     from modelseal.trust.trusted_root import load_trusted_root
+    from modelseal.trust.verifier import SigstoreVerifier
 
     root = load_trusted_root(settings.trusted_root, offline=settings.offline)
     if profile is not Profile.KEYLESS:
@@ -187,7 +196,7 @@ def _keyless_verifier(
     return SigstoreVerifier(root, identities)
 
 
-def _identity(settings: Settings) -> Identity | None:
+def _identity(settings: Settings) -> "Identity | None":
     subject, issuer = settings.certificate_identity, settings.certificate_oidc_issuer
     if not subject and not issuer:
         return None
@@ -199,4 +208,6 @@ def _identity(settings: Settings) -> Identity | None:
         )
     if not subject:
         raise UsageError("--certificate-oidc-issuer needs --certificate-identity beside it")
+    from modelseal.trust.identity import Identity
+
     return Identity(issuer=issuer, subject=subject)

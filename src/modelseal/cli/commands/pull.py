@@ -103,7 +103,7 @@ def pull(
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.cache_options import chosen_cache
     from modelseal.cli.progress import progress
-    from modelseal.cli.render import as_json, planning, text
+    from modelseal.cli.render import text
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
     from modelseal.modelpack.selection import Selection
@@ -150,11 +150,15 @@ def pull(
                 selection=selection,
             )
     if output is None or dry_run:
+        from modelseal.cli.render import planning
+
         if json_wanted:
             answer_json(planning.plan_as_json(plan, reference))
         else:
             answer_text(planning.plan_as_text(plan, reference))
     elif json_wanted:
+        from modelseal.cli.render import as_json
+
         answer_json(as_json.pulled(done, reference))
     else:
         answer_text(text.pulled(done, reference))

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelseal.errors import Error
-from modelseal.oci.manifest import Index
-from modelseal.trust.identity import VerifiedStatement
-from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, Verification
 
-if TYPE_CHECKING:  # a command that verifies does not import what publishes
+if TYPE_CHECKING:  # a command that pushes or pulls does not import what verifies, nor the reverse
+    from modelseal.trust.identity import VerifiedStatement
     from modelseal.workflows.attest import Attached
     from modelseal.workflows.publish import Publication
     from modelseal.workflows.pull import PulledModel
+    from modelseal.workflows.verify import Verification
 
 
 def printable(text: str) -> str:
@@ -35,7 +34,7 @@ def size(count: int) -> str:
     raise AssertionError
 
 
-def statement(item: VerifiedStatement) -> Iterator[str]:
+def statement(item: "VerifiedStatement") -> Iterator[str]:
     """Write who said what, when, and what was checked."""
     when = f" at {item.signed_at:%Y-%m-%d %H:%M:%S %Z}" if item.signed_at else ""
     yield printable(f"  {item.predicate_type}")
@@ -45,8 +44,10 @@ def statement(item: VerifiedStatement) -> Iterator[str]:
     yield f"    checked ({item.profile}): {', '.join(item.checks)}"
 
 
-def verification(item: Verification, reference: str) -> Iterator[str]:
+def verification(item: "Verification", reference: str) -> Iterator[str]:
     """Write what was verified."""
+    from modelseal.oci.manifest import Index
+
     yield f"verified: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
     if isinstance(item.manifest, Index):
@@ -93,6 +94,10 @@ def pulled(item: "PulledModel", reference: str) -> Iterator[str]:
 
 def error_details(error: Error) -> Iterator[str]:
     """Write every finding and every rejected statement that an error carries."""
+    if not hasattr(error, "verification"):
+        return
+    from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError
+
     if isinstance(error, PolicyDeniedError):
         for finding in error.verification.decision.findings:
             yield printable(f"  {finding.rule}: {finding.message}")
