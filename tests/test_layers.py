@@ -33,6 +33,8 @@ FENCES = {
     "requests": (),
     "sigstore": ("trust/",),
     "cryptography": ("trust/", "crypto/"),
+    "nacl": ("trust/cosign_key.py",),
+    "securesystemslib": ("trust/kms.py",),
     "in_toto_attestation": ("attest/statement.py",),
     "google": ("attest/statement.py",),
     "yaml": ("documents.py",),

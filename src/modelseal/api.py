@@ -39,9 +39,11 @@ from modelseal.workflows.trust import Trust
 from modelseal.workflows.verify import Verification
 from modelseal.workflows.wiring import (
     PASSPHRASE_VARIABLE,
+    PIN_VARIABLE,
     Settings,
     cache_at,
     name_of,
+    no_pin,
     open_reading_store,
     open_signer,
     open_store,
@@ -80,7 +82,8 @@ class Believe:
     Attributes:
         certificate_identity: the subject that has to have signed keylessly, exactly.
         certificate_oidc_issuer: the issuer that has to vouch for it, exactly.
-        key: a file with the public key (PEM) that has to have signed.
+        key: a file with the public key (PEM) that has to have signed, or the URI of a key in a
+            KMS.
         policy: a policy file that has to allow the model.
         trusted_root: the Sigstore that is believed; None means the public good one.
         offline: open no connection: the model comes from the cache, and the trusted root from its
@@ -114,7 +117,7 @@ def publish(
     Args:
         directory: the model directory, with a `modelseal.yaml`.
         reference: `registry/repository:tag` or `oci:PATH[:tag]`.
-        key: a private key file; without it signing is keyless.
+        key: a private key file, or the URI of a key in a KMS; without it signing is keyless.
         passphrase: of the key; `MODELSEAL_KEY_PASSPHRASE` when None.
         identity_token: an OIDC token or a file that holds it; else the environment's.
         trusted_root: the private Sigstore that is believed; None means the public good one.
@@ -130,7 +133,8 @@ def publish(
     target = parse_reference(reference)
     settings = Settings(
         registry=registry or RegistryOptions(),
-        key=_path(key),
+        key=key,
+        pin=_pin,
         passphrase=lambda: _passphrase(passphrase, os.environ),
         identity_token=identity_token,
         trusted_root=_path(trusted_root),
@@ -312,7 +316,8 @@ def _believing(
 ) -> Settings:
     return Settings(
         registry=registry or RegistryOptions(),
-        key=_path(believe.key),
+        key=believe.key,
+        pin=_pin,
         policy=_path(believe.policy),
         trusted_root=_path(believe.trusted_root),
         certificate_identity=believe.certificate_identity,
@@ -334,6 +339,10 @@ def _trust(settings: Settings) -> Trust:
 
 def _path(value: Path | str | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _pin() -> str:
+    return os.environ.get(PIN_VARIABLE) or no_pin()
 
 
 def _passphrase(given: str | None, environment: Mapping[str, str]) -> str:

@@ -172,12 +172,13 @@ TokenHost: TypeAlias = Annotated[
     ),
 ]
 SigningKey: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--key",
-        metavar="FILE",
-        help="Sign with this private key; its passphrase comes from MODELSEAL_KEY_PASSPHRASE or "
-        "is asked for. Without it: keyless.",
+        metavar="FILE|URI",
+        help="Sign with this private key: an encrypted file (passphrase from "
+        "MODELSEAL_KEY_PASSPHRASE, or asked for), or a key in a KMS: awskms:, azurekms:, gcpkms:, "
+        "hv: (Vault), hsm: (PKCS#11). Without it: keyless.",
         envvar="MODELSEAL_KEY",
         rich_help_panel=_SIGNING,
     ),
@@ -240,11 +241,11 @@ CertificateIssuer: TypeAlias = Annotated[
     ),
 ]
 PublicKey: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--key",
-        metavar="FILE",
-        help="The public key (PEM) that has to have signed.",
+        metavar="FILE|URI",
+        help="The public key (PEM) that has to have signed, or the URI of a key in a KMS.",
         envvar="MODELSEAL_PUBLIC_KEY",
         callback=_not_empty,
         rich_help_panel=_TRUST,

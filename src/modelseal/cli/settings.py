@@ -12,15 +12,22 @@ from modelseal.cli.options import NO_FLAGS, RegistryFlags
 from modelseal.errors import KeyFileError
 from modelseal.oci.cache import BlobCache
 from modelseal.oci.registry.options import RegistryOptions
-from modelseal.workflows.wiring import PASSPHRASE_VARIABLE, Settings, no_passphrase
+from modelseal.workflows.wiring import (
+    PASSPHRASE_VARIABLE,
+    PIN_VARIABLE,
+    Settings,
+    no_passphrase,
+    no_pin,
+)
 
+COSIGN_PASSPHRASE_VARIABLE = "COSIGN_PASSWORD"  # noqa: S105 - the name of it
 CLIENT_PASSPHRASE_VARIABLE = "MODELSEAL_CLIENT_KEY_PASSPHRASE"  # noqa: S105 - the name of it
 
 
 def settings(
     *,
     registry: RegistryFlags = NO_FLAGS,
-    key: Path | None = None,
+    key: str | None = None,
     identity_token: str = "",
     trusted_root: Path | None = None,
     signing_config: Path | None = None,
@@ -36,6 +43,7 @@ def settings(
         registry=_registry(registry, ignore_limits=ignore_limits),
         key=key,
         passphrase=ask_passphrase,
+        pin=ask_pin,
         identity_token=identity_token,
         interactive=sys.stdin.isatty() and sys.stderr.isatty(),
         trusted_root=trusted_root,
@@ -61,13 +69,27 @@ def _registry(flags: RegistryFlags, *, ignore_limits: bool) -> RegistryOptions:
 
 
 def ask_passphrase() -> str:
-    """Return the key's passphrase: from the environment, else asked for on a terminal."""
-    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
-    if passphrase is not None:
-        return passphrase
+    """Return the key's passphrase: from the environment, else asked for on a terminal.
+
+    cosign's variable counts, too, so that its keys work where it was set up for them.
+    """
+    for variable in (PASSPHRASE_VARIABLE, COSIGN_PASSPHRASE_VARIABLE):
+        passphrase = os.environ.get(variable)
+        if passphrase is not None:
+            return passphrase
     if not sys.stdin.isatty():
         return no_passphrase()
     return str(typer.prompt("Passphrase of the private key", hide_input=True, err=True))
+
+
+def ask_pin() -> str:
+    """Return the PIN of a PKCS#11 token: from the environment, else asked for on a terminal."""
+    pin = os.environ.get(PIN_VARIABLE)
+    if pin is not None:
+        return pin
+    if not sys.stdin.isatty():
+        return no_pin()
+    return str(typer.prompt("PIN of the PKCS#11 token", hide_input=True, err=True))
 
 
 def new_passphrase() -> str:

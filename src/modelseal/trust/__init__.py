@@ -4,6 +4,7 @@
 
 import logging
 
-# sigstore logs what it then also raises, and warns about what is checked here. Without any handler
+# They log what they then also raise, and warn about what is checked here. Without any handler
 # Python would print that to stderr; whoever wants to read it configures logging as usual.
-logging.getLogger("sigstore").addHandler(logging.NullHandler())
+for _name in ("sigstore", "securesystemslib", "azure", "google"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())

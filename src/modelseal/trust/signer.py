@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sigstore.oidc import IdentityToken
     from sigstore.sign import Signer as SigstoreSession
 
-    from modelseal.trust.keys import PrivateKey
+    from modelseal.trust.keys import SigningKey
     from modelseal.trust.oidc import IdentityTokens
 
 _MAX_PAYLOAD_BYTES = MAX_BUNDLE_BYTES // 4 * 3 - (1 << 20)  # base64, and the proofs beside it
@@ -76,9 +76,9 @@ class Signer(Protocol):
 
 
 class KeySigner:
-    """Signs with an ECDSA P-256 key. Needs no network; no log and no timestamp stand by it."""
+    """Signs with a key, from a file or in a KMS. No log and no timestamp stand by it."""
 
-    def __init__(self, key: "PrivateKey") -> None:
+    def __init__(self, key: "SigningKey") -> None:
         """Sign with `key`."""
         self._key = key
         self._public = key.public_key()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # who pushes, or pulls what nobody vouches for, does not impo
     from modelseal.workflows.trust import Trust
 
 PASSPHRASE_VARIABLE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 - the name of it
+PIN_VARIABLE = "MODELSEAL_PKCS11_PIN"
 
 
 def no_passphrase() -> str:
@@ -40,13 +41,25 @@ def no_passphrase() -> str:
     )
 
 
+def no_pin() -> str:
+    """Say that there is nobody to ask."""
+    raise KeyFileError(
+        "the PKCS#11 token asks for its PIN and none is at hand",
+        hint=f"set {PIN_VARIABLE}, or run in a terminal to be asked",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a caller chose. Paths are read when they are needed, not before."""
+    """What a caller chose. Paths are read when they are needed, not before.
+
+    `key` is a file, or the URI of a key in a KMS (`trust.kms`).
+    """
 
     registry: RegistryOptions = field(default_factory=RegistryOptions)
-    key: Path | None = None
+    key: Path | str | None = None
     passphrase: Callable[[], str] = field(default=no_passphrase, repr=False)
+    pin: Callable[[], str] = field(default=no_pin, repr=False)
     identity_token: str = field(default="", repr=False)
     interactive: bool = False
     trusted_root: Path | None = None
@@ -120,10 +133,12 @@ def open_signer(settings: Settings) -> "Signer":
     if settings.key is not None:
         if settings.identity_token:
             raise UsageError("--key and --identity-token exclude each other")
-        from modelseal.trust.keys import load_private_key
         from modelseal.trust.signer import KeySigner
+        from modelseal.workflows.signing_keys import open_signing_key
 
-        return KeySigner(load_private_key(settings.key, settings.passphrase))
+        return KeySigner(
+            open_signing_key(settings.key, passphrase=settings.passphrase, pin=settings.pin)
+        )
     from modelseal.trust.oidc import IdentityTokens
     from modelseal.trust.signer import SigstoreSigner
     from modelseal.trust.trusted_root import load_trust_config
@@ -175,9 +190,9 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | N
         policy = parse_policy(raw, str(settings.policy))
         return believing.trust_policy(policy, keyless)
     if settings.key is not None:
-        from modelseal.trust.keys import load_public_key
+        from modelseal.workflows.signing_keys import open_public_key
 
-        return believing.trust_key(load_public_key(settings.key), predicate_type)
+        return believing.trust_key(open_public_key(settings.key, pin=settings.pin), predicate_type)
     if identity is not None:
         return believing.trust_identity(identity, keyless, predicate_type)
     return None

@@ -8,13 +8,13 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding,
 
 from modelseal.errors import KeyFileError, StorageError, VerificationError
 from modelseal.trust.keys import (
-    MAX_KEY_FILE_BYTES,
     generate_key,
     load_private_key,
     load_public_key,
     parse_public_key,
     write_key_pair,
 )
+from modelseal.trust.pem import MAX_KEY_FILE_BYTES
 
 PASSPHRASE = "correct horse — bätterie"
 PEM = serialization.Encoding.PEM

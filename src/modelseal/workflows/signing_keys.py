@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `--key` names: a file, or a key in a KMS. To sign with, and to verify with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelseal.trust.keys import PublicKey, SigningKey
+
+
+def open_signing_key(
+    key: Path | str, *, passphrase: Callable[[], str], pin: Callable[[], str]
+) -> "SigningKey":
+    """Return the private key that `key` names.
+
+    Args:
+        key: an encrypted file, or a URI as `trust.kms` has them.
+        passphrase: of the file, asked when it is needed.
+        pin: of a PKCS#11 token, asked when it is needed.
+
+    Raises:
+        KeyFileError: it cannot be used, or an extra is not installed.
+        SigningError, UnavailableError: the KMS refused, or did not answer.
+    """
+    from modelseal.trust.kms import is_key_uri, open_remote_key
+
+    if isinstance(key, str) and is_key_uri(key):
+        return open_remote_key(key, pin)
+    from modelseal.trust.keys import load_private_key
+
+    return load_private_key(Path(key), passphrase)
+
+
+def open_public_key(key: Path | str, *, pin: Callable[[], str]) -> "PublicKey":
+    """Return the public key that `key` names; of a KMS it is asked for. Raises as above."""
+    from modelseal.trust.kms import is_key_uri, open_remote_key
+
+    if isinstance(key, str) and is_key_uri(key):
+        return open_remote_key(key, pin).public_key()
+    from modelseal.trust.keys import load_public_key
+
+    return load_public_key(Path(key))
+
+
+def open_either_key(
+    key: Path | str, *, passphrase: Callable[[], str], pin: Callable[[], str]
+) -> "PublicKey":
+    """Return the public half of a key, whether `key` names the public or the private one.
+
+    Raises as above.
+    """
+    from modelseal.trust.kms import is_key_uri
+    from modelseal.trust.pem import pem_block, read_key_file
+
+    if isinstance(key, str) and is_key_uri(key):
+        return open_public_key(key, pin=pin)
+    label, _ = pem_block(read_key_file(Path(key)), key)
+    if label.endswith("PRIVATE KEY"):
+        return open_signing_key(key, passphrase=passphrase, pin=pin).public_key()
+    return open_public_key(key, pin=pin)
