@@ -75,13 +75,19 @@ peers: install ## Build the programs that the integration tests run against (nee
 peers-if-possible: install system-packages
 	@$(BIN)/python tools/peers/build.py --optional
 
-# One peer (the CT log) is built with cgo. Only a machine with Go, without a C compiler, and where we are root is touched.
+# One peer (the CT log) is built with cgo, and the tests of PKCS#11 need a token. Only a machine with
+# Go, without these, and where we are root is touched.
 .PHONY: system-packages
 system-packages:
 	@if command -v go >/dev/null && ! command -v cc >/dev/null && ! command -v gcc >/dev/null \
 		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "installing a C compiler (Debian packages gcc and libc6-dev)"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
+	fi
+	@if command -v go >/dev/null && ! command -v softhsm2-util >/dev/null \
+		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing a PKCS#11 token in software (Debian package softhsm2)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; \
 	fi
 
 .PHONY: bench

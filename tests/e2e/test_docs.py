@@ -81,6 +81,7 @@ ANSWERS = {
     "inspect": ("inspect", "oci:store:1.4.0", "--output", "json"),
     "list": ("list", "oci:store", "--output", "json"),
     "key generate": ("key", "generate", "--output", "new.key", "--json"),
+    "key show": ("key", "show", "release.key.pub", "--output", "json"),
 }
 
 

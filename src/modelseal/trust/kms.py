@@ -265,17 +265,21 @@ def _public_key(key: "_Key", uri: str) -> "PublicKey":
 
 def _asked(uri: str, ask: Callable[[], T]) -> T:
     """Ask a KMS, within `KMS_TIMEOUT`, and translate whatever its client lets out."""
-    from modelseal.trust.signer import run_all
+    from modelseal.trust.uploads import run_each
 
     scheme = uri.partition(":")[0]
     try:
         if scheme == "hsm":  # a thread could not be interrupted while it asks for the PIN
             return ask()
-        (answer,) = run_all([ask], timeout=KMS_TIMEOUT, what=_NAMES[scheme])
+        (answer,) = run_each([ask], timeout=KMS_TIMEOUT, what=_NAMES[scheme])
     except Error:
         raise
     except Exception as error:
         raise _translated(uri, scheme, error) from error
+    if isinstance(answer, Error):
+        raise answer
+    if isinstance(answer, Exception):
+        raise _translated(uri, scheme, answer) from answer
     return answer
 
 

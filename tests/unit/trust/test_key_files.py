@@ -1,20 +1,30 @@
+import base64
+import hashlib
+import json
 import os
 import stat
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from nacl.secret import SecretBox
 
 from modelseal.errors import KeyFileError, StorageError, VerificationError
 from modelseal.trust.keys import (
+    Algorithm,
     generate_key,
     load_private_key,
     load_public_key,
     parse_public_key,
     write_key_pair,
 )
-from modelseal.trust.pem import MAX_KEY_FILE_BYTES
+from modelseal.trust.pem import MAX_KEY_FILE_BYTES, to_pem
+from modelseal.trust.pkcs8 import derivation_is_bounded
 
 PASSPHRASE = "correct horse — bätterie"
 PEM = serialization.Encoding.PEM
@@ -65,8 +75,6 @@ def test_the_private_key_is_encrypted_with_a_slow_derivation(tmp_path: Path) -> 
 
 
 def _decoded(pem: bytes) -> list[bytes]:
-    import base64
-
     return [base64.b64decode(b"".join(pem.splitlines()[1:-1]))]
 
 
@@ -128,9 +136,14 @@ def test_a_key_that_is_not_encrypted_is_refused_without_asking(tmp_path: Path) -
 def test_other_private_keys_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "k"
     encryption = serialization.BestAvailableEncryption(PASSPHRASE.encode())
-    for key in (ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate()):
+    for key, reason in (
+        (ec.generate_private_key(ec.SECP384R1()), "secp384r1, and cosign would refuse"),
+        (rsa.generate_private_key(65537, 1024), "RSA of 1024 bits"),
+        (rsa.generate_private_key(65537, 2560), "RSA of 2560 bits"),
+        (dsa.generate_private_key(1024), "another algorithm"),
+    ):
         path.write_bytes(key.private_bytes(PEM, PKCS8, encryption))
-        with pytest.raises(KeyFileError, match=r"not an ECDSA P-256 key"):
+        with pytest.raises(KeyFileError, match=reason):
             load_private_key(path, passphrase)
 
 
@@ -145,11 +158,11 @@ def test_other_private_keys_are_refused(tmp_path: Path) -> None:
                 b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nQQ==\n"
                 b"-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
             ),
-            "cosign's own encrypted format",
+            "damaged cosign key",
         ),
         (
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nQQ==\n-----END ENCRYPTED PRIVATE KEY-----\n",
-            "cannot be decrypted",
+            "encrypted in a way that is not taken",
         ),
         (
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nQQQ\n-----END ENCRYPTED PRIVATE KEY-----\n",
@@ -162,6 +175,106 @@ def test_what_is_no_private_key_is_told(tmp_path: Path, content: bytes, message:
     path.write_bytes(content)
     with pytest.raises(KeyFileError, match=message):
         load_private_key(path, passphrase)
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_every_algorithm_signs_and_comes_back(tmp_path: Path, algorithm: Algorithm) -> None:
+    pair = write_key_pair(generate_key(algorithm), tmp_path / "k", passphrase)
+    private, public = load_private_key(pair.private, passphrase), load_public_key(pair.public)
+    assert public.algorithm == algorithm
+    public.verify(private.sign(b"data"), b"data")
+
+
+def encrypted(path: Path, *options: str) -> Path:
+    """Encrypt a new key with openssl, as its users do."""
+    plain = ec.generate_private_key(ec.SECP256R1())
+    pem = plain.private_bytes(PEM, PKCS8, serialization.NoEncryption())
+    command = ["openssl", "pkcs8", "-topk8", *options, "-passout", f"pass:{PASSPHRASE}"]
+    subprocess.run([*command, "-out", path], input=pem, check=True)
+    return path
+
+
+@pytest.mark.parametrize("options", [(), ("-scrypt",), ("-v2", "aes-128-cbc", "-iter", "100000")])
+def test_what_openssl_encrypts_is_read(tmp_path: Path, options: tuple[str, ...]) -> None:
+    load_private_key(encrypted(tmp_path / "k", *options), passphrase)
+
+
+def test_a_file_that_asks_for_endless_work_is_refused_without_asking(tmp_path: Path) -> None:
+    path = encrypted(tmp_path / "k", "-scrypt", "-scrypt_p", "8")
+    pem = path.read_bytes()
+    (der,) = _decoded(pem)
+    costs = bytes.fromhex("0202 4000 020108 020108".replace(" ", ""))  # N, r, p
+    assert costs in der
+    for other in ("0202 4000 020108 02017f", "0202 7fff 02017f 020108"):
+        forged = der.replace(costs, bytes.fromhex(other.replace(" ", "")))
+        path.write_bytes(to_pem("ENCRYPTED PRIVATE KEY", forged))
+        with pytest.raises(KeyFileError, match="at a cost without measure"):
+            load_private_key(path, never_asked)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_reader_of_the_cost_stumble(data: bytes) -> None:
+    assert derivation_is_bounded(data) in {True, False}
+
+
+def cosign_document(secret: str = PASSPHRASE, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the JSON of a cosign key, as go-securesystemslib writes it."""
+    salt, nonce = os.urandom(32), os.urandom(24)
+    scrypt = hashlib.scrypt(secret.encode(), salt=salt, n=1 << 15, r=8, p=1, maxmem=1 << 27)
+    plain = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.DER, PKCS8, serialization.NoEncryption()
+    )
+    sealed = SecretBox(scrypt[:32]).encrypt(plain, nonce).ciphertext
+    text = {name: base64.b64encode(value).decode() for name, value in (("s", salt), ("n", nonce))}
+    return {
+        "kdf": {"name": "scrypt", "params": {"N": 1 << 15, "r": 8, "p": 1}, "salt": text["s"]},
+        "cipher": {"name": "nacl/secretbox", "nonce": text["n"]},
+        "ciphertext": base64.b64encode(sealed).decode(),
+    } | changes
+
+
+def cosign_file(path: Path, document: object) -> Path:
+    raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    path.write_bytes(to_pem("ENCRYPTED COSIGN PRIVATE KEY", raw))
+    return path
+
+
+def test_a_cosign_key_of_before_is_read(tmp_path: Path) -> None:
+    path = cosign_file(tmp_path / "k", cosign_document())
+    key = load_private_key(path, passphrase)
+    key.public_key().verify(key.sign(b"data"), b"data")
+    with pytest.raises(KeyFileError, match="another passphrase"):
+        load_private_key(path, lambda: "hunter2")
+    load_private_key(cosign_file(path, cosign_document("")), str)  # as cosign takes it
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kdf": None}, "damaged"),
+        ({"kdf": {"name": "argon2"}}, "unknown way"),
+        ({"cipher": {"name": "rot13"}}, "unknown way"),
+        ({"cipher": {"name": "nacl/secretbox", "nonce": "QQ=="}}, "damaged"),
+        ({"ciphertext": "?"}, "damaged"),
+        ({"ciphertext": 1}, "damaged"),
+        ({"ciphertext": ""}, "another passphrase"),
+        ({"params": {"N": 1 << 40, "r": 8, "p": 1}}, "cosign does not write"),
+        ({"params": {"N": 1 << 15, "r": 8, "p": True}}, "cosign does not write"),
+        ({"params": {"N": [], "r": {}, "p": None}}, "cosign does not write"),
+        ({"params": []}, "damaged"),
+    ],
+)
+def test_what_is_no_cosign_key_is_told(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    document = cosign_document()
+    if "params" in changes:
+        document["kdf"]["params"] = changes["params"]
+    else:
+        document |= changes
+    with pytest.raises(KeyFileError, match=message) as caught:
+        load_private_key(cosign_file(tmp_path / "k", document), passphrase)
+    assert caught.value.hint
 
 
 def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
@@ -212,7 +325,7 @@ def test_other_digests_and_paddings_of_the_same_key_do_not_count() -> None:
     [
         (public_pem(ec.generate_private_key(ec.SECP384R1()).public_key()), "secp384r1"),
         (public_pem(ec.generate_private_key(ec.SECP521R1()).public_key()), "secp521r1"),
-        (public_pem(rsa.generate_private_key(65537, 1024).public_key()), "only 1024 bits"),
+        (public_pem(rsa.generate_private_key(65537, 1024).public_key()), "RSA of 1024 bits"),
         (public_pem(dsa.generate_private_key(2048).public_key()), "another algorithm"),
     ],
 )
@@ -222,8 +335,6 @@ def test_other_public_keys_are_refused_with_the_reason(pem: bytes, reason: str) 
 
 
 def test_an_rsa_pss_key_is_not_taken_for_pkcs1() -> None:
-    import base64
-
     # The same SubjectPublicKeyInfo, with the algorithm id-RSASSA-PSS and no parameters.
     der = (
         rsa.generate_private_key(65537, 2048)
@@ -240,8 +351,6 @@ def test_an_rsa_pss_key_is_not_taken_for_pkcs1() -> None:
 
 
 def test_one_key_has_one_fingerprint() -> None:
-    import base64
-
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = key.public_bytes(
         serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
