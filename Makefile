@@ -36,6 +36,7 @@ $(STAMPS)/lock: requirements-dev.lock $(STAMPS)/venv
 
 $(STAMPS)/project: pyproject.toml $(STAMPS)/lock
 	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@$(BIN)/python -m compileall -q src  # as pip does for what is not editable: 0.1 s of each start
 	@touch $@
 	@echo "installed: $(BIN)/modelseal"
 

@@ -182,6 +182,14 @@ class Fields:
         """Return an error that names the field `key`, for the caller to raise."""
         return self._error(f"{self._path(key)} {why}", hint=hint)
 
+    def _missing(self, key: str) -> Error:
+        import difflib
+
+        written = [other for other in self._value if other not in self._asked]
+        close = difflib.get_close_matches(key, written, n=1)
+        hint = f"write `{key}` where `{close[0]}` stands" if close else f"add the key `{key}`"
+        return self._error(f"{self._path(key)} is missing", hint=hint)
+
     def has(self, key: str) -> bool:
         """Tell whether the key stands there."""
         return key in self._value
@@ -196,7 +204,7 @@ class Fields:
         value = self.raw(key)
         if value is None:
             if required:
-                raise self._error(f"{self._path(key)} is missing")
+                raise self._missing(key)
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise self._error(f"{self._path(key)} has to be text")
@@ -239,7 +247,7 @@ class Fields:
         value = self.raw(key)
         if value is None:
             if required:
-                raise self._error(f"{self._path(key)} is missing")
+                raise self._missing(key)
             value = {}
         return Fields(value, self._path(key), error=self._error)
 

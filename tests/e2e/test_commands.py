@@ -191,38 +191,6 @@ def test_init_then_publish(modelseal: Command, model: Path, key: Path, home: Pat
     assert "is there already" in again.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "exit_code", "said"),
-    [
-        (["verify", "oci:nowhere:1"], 2, "nobody is named"),
-        (["verify", "oci:nowhere:1", "--key", "absent.pub"], 2, "absent.pub"),
-        (["verify", "fraud:1", "--key", "k"], 2, "names no registry"),
-        (["verify", "https://ghcr.io/a/b:1", "--key", "k"], 2, "not a URL"),
-        (["verify", "oci:x:1", "--certificate-identity", "a@b"], 2, "--certificate-oidc-issuer"),
-        (["verify", "oci:x:1", "--key", "k", "--policy", "p"], 2, "exclude each other"),
-        (["verify", "oci:x:1", "--type", "slsaprovenance", "--key", "k"], 2, "ambiguous"),
-        (["pull", "oci:nowhere:1", "--output", "out"], 1, "there is no oci:nowhere:1"),
-        (["publish", ".", "oci:x@sha256:" + "0" * 64], 2, "cannot be chosen"),
-        (["publish", ".", "oci:x:1", "--key", "absent"], 2, "absent"),
-        (["push", ".", "oci:x:1"], 2, "modelseal init"),
-        (["build", ".", "--store", "ghcr.io/a/b:1"], 2, "no OCI layout"),
-        (["attest", "oci:x:1", "--type", "signature", "--predicate", "p"], 2, "modelseal sign"),
-        (["attest", "oci:x:1", "--type", "vsa", "--predicate", "absent.json"], 2, "absent.json"),
-        (["inspect", "oci:nowhere:1"], 1, "no OCI layout"),
-        (["list", "oci:nowhere"], 1, "no OCI layout"),
-        (["verfiy"], 2, "verify"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_wrong_usage_says_what_and_what_next(
-    modelseal: Command, words: list[str], exit_code: int, said: str
-) -> None:
-    done = modelseal(*words).check(exit_code)
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-
-
 def test_errors_are_json_when_asked(modelseal: Command, model: Path, home: Path, key: Path) -> None:
     modelseal("push", model, f"oci:{home}/store:1").check()
     done = modelseal("verify", f"oci:{home}/store:1", "--key", f"{key}.pub", "-o", "json").check(11)

@@ -34,7 +34,9 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}", hint="mend its permissions, or remove it"
+        ) from error
     try:
         values = parse_yaml(raw, str(path))
     except ContentError as error:
@@ -42,7 +44,10 @@ def defaults(environment: Mapping[str, str], group: Any) -> dict[str, Any]:  # n
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise UsageError(f"{path} has to be a mapping of option names to values")
+        raise UsageError(
+            f"{path} has to be a mapping of option names to values",
+            hint="write lines such as `trusted-root: /etc/sigstore/trusted_root.json`",
+        )
     known = _options(group)
     for name in values:
         if name not in known:

@@ -18,6 +18,7 @@ from modelseal.modelpack.project import (
     API_VERSION,
     FILE_NAME,
     KIND,
+    NO_DIRECTORY,
     Signature,
     Tensor,
     parse_project,
@@ -47,7 +48,7 @@ def initialise(directory: Path) -> Initialised:
         StorageError: the disk refused.
     """
     if not os.path.isdir(directory):  # noqa: PTH112 - it raises for no path
-        raise InvalidProjectError(f"{directory} is not a directory")
+        raise InvalidProjectError(f"{directory} is not a directory", hint=NO_DIRECTORY)
     path = directory / FILE_NAME
     if os.path.lexists(path):
         raise ConflictError(f"{path} is there already", hint="edit it, or move it away")

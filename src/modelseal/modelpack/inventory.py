@@ -172,7 +172,11 @@ def _too_many(directory: Path) -> InvalidProjectError:
 
 def _check(directory: Path, found: list[_Found]) -> None:
     if not any(item.path != FILE_NAME for item in found):
-        raise InvalidProjectError(f"{directory} has no file to pack")
+        raise InvalidProjectError(
+            f"{directory} has no file to pack",
+            hint="put the model's files there; what spec.files excludes, and hidden files, do "
+            "not count",
+        )
     try:
         check_paths(item.path for item in found)
     except UnsafePathError as error:

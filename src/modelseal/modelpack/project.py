@@ -20,6 +20,7 @@ from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference
 
 FILE_NAME = "modelseal.yaml"
+NO_DIRECTORY = "name the directory that holds the model's files"
 API_VERSION = "modelseal.dev/v1"
 KIND = "Model"
 
@@ -183,29 +184,33 @@ def load_project(directory: Path) -> Project:
         StorageError: the disk refused to read it.
     """
     if not os.path.isdir(directory):  # noqa: PTH112 - it raises for no path
-        raise InvalidProjectError(f"{directory} is not a directory")
+        raise InvalidProjectError(f"{directory} is not a directory", hint=NO_DIRECTORY)
     raw = read_small(directory, FILE_NAME, limit=MAX_BYTES)
     if raw is None:
         raise InvalidProjectError(
             f"{directory} has no {FILE_NAME}", hint=f"modelseal init {directory}"
         )
-    project = parse_project(raw)
+    project = parse_project(raw, str(directory / FILE_NAME))
     for where, path in project.referenced_files():
         _check_is_file(directory, where, path)
     return project
 
 
-def parse_project(raw: bytes) -> Project:
-    """Read the bytes of a `modelseal.yaml`, without a look at the disk.
+def parse_project(raw: bytes, what: str = FILE_NAME) -> Project:
+    """Read the bytes of a `modelseal.yaml`, without a look at the disk; `what` names it in errors.
 
     Raises:
         InvalidProjectError: something in it does not hold.
     """
     try:
-        document = parse_yaml(raw, FILE_NAME)
-    except ContentError as error:
-        raise InvalidProjectError(str(error), hint=error.hint) from error
-    top = Fields(document, "", error=InvalidProjectError)
+        return _project(Fields(parse_yaml(raw, what), "", error=InvalidProjectError))
+    except ContentError as error:  # it names the file
+        raise InvalidProjectError(str(error)) from error
+    except InvalidProjectError as error:
+        raise InvalidProjectError(f"{what}: {error}", hint=error.hint) from error
+
+
+def _project(top: Fields) -> Project:
     _check_constant(top, "apiVersion", API_VERSION)
     _check_constant(top, "kind", KIND)
     metadata = _metadata(top.mapping("metadata", required=True))

@@ -150,7 +150,7 @@ class LayoutStore:
         try:
             if marker.is_file():
                 return
-            (self._path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(parents=True, exist_ok=True)
             others = {entry.name for entry in self._path.iterdir()} - {"blobs", "index.json"}
             others = {name for name in others if not name.startswith(_UNFINISHED)}
             if others and "oci-layout" not in others and not (self._path / "index.json").exists():
@@ -158,6 +158,7 @@ class LayoutStore:
                     f"{self._path} holds other files ({min(others)}, …)",
                     hint="name an empty or new directory for the OCI layout",
                 )
+            (self._path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             with self._replacing(marker) as sink:
                 sink.write(canonical_json({"imageLayoutVersion": _LAYOUT_VERSION}))
         except OSError as error:

@@ -61,7 +61,7 @@ def parse_policy(raw: bytes, what: str) -> Policy:
     try:
         return _policy(Fields(parse_yaml(raw, what), "", error=InvalidPolicyError))
     except ContentError as error:  # it names the file
-        raise InvalidPolicyError(str(error), hint=error.hint) from error
+        raise InvalidPolicyError(str(error)) from error
     except InvalidPolicyError as error:
         raise InvalidPolicyError(f"{what}: {error}", hint=error.hint) from error
 
@@ -167,7 +167,10 @@ def _signer(item: Fields, keys: list[bytes]) -> SignerIdentity:
         pem = item.text("publicKey", required=True)
         item.finish("issuer", "subject", "claims")
         if item.has("issuer") or item.has("subject"):
-            raise InvalidPolicyError("an identity is a publicKey, or an issuer and a subject")
+            raise InvalidPolicyError(
+                "an identity is a publicKey, or an issuer and a subject",
+                hint="write {issuer: URL, subject: WHO}, or {publicKey: PEM}",
+            )
         keys.append(pem.encode())
         return key_identity(pem)
     identity = Identity(

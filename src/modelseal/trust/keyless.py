@@ -83,7 +83,9 @@ class Keyless:
             self._authorities = tuple(trusted_root.get_fulcio_certs())
         except (SigstoreError, ValueError) as error:
             raise UsageError(
-                f"the trusted root cannot be used: {error}", code="invalid-trust-file"
+                f"the trusted root cannot be used: {error}",
+                hint="`cosign trusted-root create` writes one",
+                code="invalid-trust-file",
             ) from error
         self._identities = identities
 

@@ -29,6 +29,7 @@ _NEEDED = {
     "ctlogs": "certificate transparency log",
     "tlogs": "transparency log (Rekor)",
 }
+_WRITTEN_BY = "`cosign trusted-root create` and `cosign signing-config create` write these files"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -72,7 +73,7 @@ def load_trust_config(
         missing = "--trusted-root" if trusted_root is None else "--signing-config"
         raise UsageError(
             f"signing with a private Sigstore needs both files, and {missing} is missing",
-            hint="`cosign trusted-root create` and `cosign signing-config create` write them",
+            hint=_WRITTEN_BY,
         )
     root = _complete_root(_read(trusted_root), str(trusted_root))
     signing = _complete_signing(_read(signing_config), str(signing_config))
@@ -111,7 +112,9 @@ def _build(root: dict[str, Any], signing: dict[str, Any], name: str) -> "ClientT
             _ = config.signing_config
     except (SigstoreError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"{name} cannot be used: {reason}", code="invalid-trust-file") from error
+        raise UsageError(
+            f"{name} cannot be used: {reason}", hint=_WRITTEN_BY, code="invalid-trust-file"
+        ) from error
     return config
 
 
@@ -173,17 +176,21 @@ def _parse(raw: bytes, name: str, media_type: str) -> dict[str, Any]:
     try:
         value = parse_json_object(raw, name)
     except ContentError as error:
-        raise UsageError(str(error), code="invalid-trust-file") from error
+        raise UsageError(str(error), hint=_WRITTEN_BY, code="invalid-trust-file") from error
     if value.get("mediaType") != media_type:
         raise UsageError(
-            f"{name} does not have the media type {media_type}", code="invalid-trust-file"
+            f"{name} does not have the media type {media_type}",
+            hint=_WRITTEN_BY,
+            code="invalid-trust-file",
         )
     return value
 
 
 def _objects(value: object, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise UsageError(f"{where} is not a list of objects", code="invalid-trust-file")
+        raise UsageError(
+            f"{where} is not a list of objects", hint=_WRITTEN_BY, code="invalid-trust-file"
+        )
     return value
 
 
@@ -193,8 +200,12 @@ def _read(path: Path) -> bytes:
             raw = file.read(MAX_TRUST_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", code="invalid-trust-file"
+            f"cannot read {path}: {error.strerror}",
+            hint=_WRITTEN_BY,
+            code="invalid-trust-file",
         ) from error
     if len(raw) > MAX_TRUST_FILE_BYTES:
-        raise UsageError(f"{path} is too large for a trust file", code="invalid-trust-file")
+        raise UsageError(
+            f"{path} is too large for a trust file", hint=_WRITTEN_BY, code="invalid-trust-file"
+        )
     return raw

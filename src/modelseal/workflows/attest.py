@@ -11,6 +11,7 @@ from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.attest.referrers import attach
 from modelseal.attest.statement import build_statement
 from modelseal.documents import parse_json_object
+from modelseal.errors import ContentError, UsageError
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.trust.signer import Signer
 from modelseal.workflows.choose import document_of
@@ -43,11 +44,17 @@ def read_predicate(path: Path) -> Mapping[str, Any]:
     """Read a predicate from a file that the caller named.
 
     Raises:
-        UsageError: there is no such file.
-        InvalidDocumentError, LimitExceededError: it is not one strict JSON object.
+        UsageError: there is no such file, or it is not one strict JSON object.
     """
     raw = read_file(path, "predicate", limit=MAX_PREDICATE_FILE)
-    return parse_json_object(raw, str(path))
+    try:
+        return parse_json_object(raw, str(path))
+    except ContentError as error:
+        raise UsageError(
+            str(error),
+            hint="a predicate is one JSON object: what is said, without the statement around it",
+            code="invalid-predicate",
+        ) from error
 
 
 def attest(

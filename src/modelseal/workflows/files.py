@@ -20,9 +20,14 @@ def read_file(path: Path, what: str, *, limit: int = _MAX_BYTES) -> bytes:
         with path.open("rb") as stream:
             raw = stream.read(limit + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"the {what} file {path} does not exist") from error
+        raise UsageError(
+            f"the {what} file {path} does not exist", hint="check its name, and where you are"
+        ) from error
     except OSError as error:
         raise StorageError(f"cannot read the {what} file {path}: {error.strerror}") from error
     if len(raw) > limit:
-        raise UsageError(f"the {what} file {path} is larger than {limit >> 20} MiB")
+        raise UsageError(
+            f"the {what} file {path} is larger than {limit >> 20} MiB",
+            hint=f"is it the {what}, and not the model?",
+        )
     return raw

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelseal.attest.predicates.types import SIGNATURE
-from modelseal.errors import KeyFileError, UsageError
+from modelseal.errors import KeyFileError, UnavailableError, UsageError
 from modelseal.oci.cache import DEFAULT_LIMIT, BlobCache
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.layout import LayoutStore
@@ -94,7 +94,10 @@ def open_reading_store(location: Location, settings: Settings) -> Store:
 
     if settings.offline:
         if settings.cache is None:
-            raise UsageError("--offline and --no-cache exclude each other")
+            raise UsageError(
+                "--offline and --no-cache exclude each other",
+                hint="without a network there is only the cache: leave out one of them",
+            )
         return OfflineStore(str(location), settings.cache)
     store = RegistryStore(location, settings.registry)
     return store if settings.cache is None else RememberingStore(store, settings.cache)
@@ -132,7 +135,10 @@ def open_signer(settings: Settings) -> "Signer":
     """
     if settings.key is not None:
         if settings.identity_token:
-            raise UsageError("--key and --identity-token exclude each other")
+            raise UsageError(
+                "--key and --identity-token exclude each other",
+                hint="sign with a key, or keylessly with a token",
+            )
         from modelseal.trust.signer import KeySigner
         from modelseal.workflows.signing_keys import open_signing_key
 
@@ -143,14 +149,18 @@ def open_signer(settings: Settings) -> "Signer":
     from modelseal.trust.signer import SigstoreSigner
     from modelseal.trust.trusted_root import load_trust_config
 
-    config = load_trust_config(
-        settings.trusted_root, settings.signing_config, offline=settings.offline
-    )
     tokens = IdentityTokens(
         explicit=settings.identity_token,
         environ=settings.environment,
         interactive=settings.interactive,
     )
+    try:
+        config = load_trust_config(
+            settings.trusted_root, settings.signing_config, offline=settings.offline
+        )
+    except UnavailableError:
+        tokens.check()  # what is missing here comes before what does not answer there
+        raise
     return SigstoreSigner(config, tokens)
 
 
@@ -222,7 +232,10 @@ def _identity(settings: Settings) -> "Identity | None":
             "https://token.actions.githubusercontent.com",
         )
     if not subject:
-        raise UsageError("--certificate-oidc-issuer needs --certificate-identity beside it")
+        raise UsageError(
+            "--certificate-oidc-issuer needs --certificate-identity beside it",
+            hint="an issuer vouches for many: say for whom, for example a workflow's URI",
+        )
     from modelseal.trust.identity import Identity
 
     return Identity(issuer=issuer, subject=subject)

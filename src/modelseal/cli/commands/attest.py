@@ -103,10 +103,12 @@ def attest(
       modelseal attest ghcr.io/acme/fraud:1.4.0 --type cyclonedx --predicate bom.json
     """
     from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
+    from modelseal.cli.answer import answering
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
     from modelseal.workflows.attest import Claim, read_predicate
 
+    answering(output)
     kind = parse_predicate_type(predicate_type)
     if kind == SIGNATURE:
         raise UsageError(
