@@ -16,7 +16,7 @@ from modelseal.trust.keys import generate_key, write_key_pair
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 EVENTS = {"BytesMoved", "StepFinished", "StepStarted"} | {
-    name for name in modelseal.__all__ if name.startswith("Transfer")
+    name for name in modelseal.__all__ if name.startswith(("Transfer", "SigningDelayed"))
 }
 
 
