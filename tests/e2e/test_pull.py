@@ -3,12 +3,8 @@
 """The installed command pulls: resumed after kills, from the cache, offline, in parts."""
 
 import json
-import multiprocessing
-import os
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +12,12 @@ from pathlib import Path
 import pytest
 from tests.support.cli import Command
 from tests.support.fake_registry import FakeRegistry, Fault, Recorded
+from tests.support.kills import NO_NETWORK, contents
 from tests.support.model_factory import make_model
 
 ENV = {"MODELSEAL_KEY_PASSPHRASE": "correct horse"}
 UNIT = 256 << 10
 SHARD = "model-00001-of-00001.safetensors"
-KILLS = 100
 SEED = 20260109
 
 
@@ -29,14 +25,6 @@ SEED = 20260109
 def registry() -> Iterator[FakeRegistry]:
     with FakeRegistry() as fake:
         yield fake
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(directory).as_posix(): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
 
 
 def pushed(modelseal: Command, registry: FakeRegistry, home: Path, size: int) -> tuple[Path, str]:
@@ -100,17 +88,6 @@ def test_a_pattern_that_means_nothing_is_wrong_usage(
     assert "none of the model's" in done.stderr
     assert not (home / "out").exists()
     assert "--dry-run" in modelseal("pull", reference).check(2).stderr
-
-
-NO_NETWORK = """
-import sys
-
-def refuse(event, arguments):
-    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
-        raise RuntimeError(f"the network was asked: {event} {arguments}")
-
-sys.addaudithook(refuse)
-"""
 
 
 def test_offline_asks_nobody_and_verifies_all_the_same(
@@ -210,68 +187,3 @@ def test_half_of_a_blob_survives_a_kill(
     assert contents(home / "out") == contents(model)
     assert fetched_bytes(registry.requests, digest, size) <= size * 0.55
     assert list((cache / "parts").iterdir()) == []
-
-
-def run_command(words: list[str], environment: dict[str, str]) -> None:
-    """Be the command, in a process that has its modules already."""
-    from modelseal.cli.app import main
-
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(environment["HOME"])
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
-    sys.argv = ["modelseal", *words]
-    main()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="fork servers and kills as Linux does them")
-def test_a_hundred_kills_at_any_time_lose_next_to_nothing(
-    modelseal: Command, registry: FakeRegistry, home: Path
-) -> None:
-    size = 5 * (1 << 20) + 77
-    model, reference = pushed(modelseal, registry, home, size)
-    digest = shard_digest(registry, size)
-    wanted = contents(model)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["pytest", "modelseal.workflows.wiring", "modelseal.oci.registry.store", __name__]
-    )
-    cache, out = home / ".cache" / "modelseal", home / "out"
-    words = ["pull", reference, "--output", str(out), "--quiet"]
-    times = random.Random(SEED)
-    survived = resumed = 0
-    for _ in range(KILLS):
-        registry.faults = [Fault(path=digest, rate=20 << 20)]
-        process = context.Process(target=run_command, args=(words, modelseal.environment))
-        process.start()
-        process.join(times.uniform(0.02, 0.35))
-        if process.is_alive() and process.pid is not None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-        else:
-            survived += 1
-        whole = out.exists() and {n for n in contents(out) if not n.startswith(".")} == set(wanted)
-        kept = marked(cache)
-        registry.faults, registry.requests = [], []
-        if not whole:
-            process = context.Process(
-                target=run_command, args=([*words, "--overwrite"], modelseal.environment)
-            )
-            process.start()
-            process.join(60)
-            assert process.exitcode == 0
-            asked = fetched_bytes(registry.requests, digest, size)
-            # Exactly what was missing; one byte when somebody asks whether parts are to be had.
-            assert asked in {0, max(0, size - kept * UNIT), max(0, size - kept * UNIT) + 1}
-            resumed += 0 < asked < size
-        assert contents(out) == wanted
-        assert list((cache / "parts").iterdir()) == []
-        for path in sorted(out.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        out.rmdir()
-        for path in (cache / "blobs" / "sha256").iterdir():
-            path.unlink()
-    assert survived < KILLS // 2
-    assert resumed > KILLS // 10

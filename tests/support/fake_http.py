@@ -5,6 +5,7 @@
 import contextlib
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -151,6 +152,19 @@ class Server(ThreadingHTTPServer):
         self.served = served
         self.early = early
         self.taken = 0
+        self.busy = 0
+        self.on_tick: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+
+    def tick(self) -> None:
+        """Say that a request came, or a piece of a body moved; one at a time."""
+        with self._lock:
+            self.on_tick()
+
+    def count(self, more: int) -> None:
+        """Note how many requests are being served."""
+        with self._lock:
+            self.busy += more
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are part of the tests."""
@@ -174,6 +188,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.count(1)
+        try:
+            self._serve(headers)
+        finally:
+            self.server.count(-1)
+
+    def _serve(self, headers: Mapping[str, str]) -> None:
+        self.server.tick()
         length = int(headers.get("content-length", "0"))
         early = self.server.early(Recorded(self.command, self.path, headers, 0))
         if isinstance(early, Answer):
@@ -208,6 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             body += chunk
             self.server.taken += len(chunk)
+            self.server.tick()
             if rate:
                 time.sleep(max(0.0, begun + len(body) / rate - time.monotonic()))
         return bytes(body)
@@ -243,7 +266,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_body(self, answer: Answer) -> None:
         body = memoryview(answer.body)[: answer.cut_after]
         if not answer.rate:
-            self.wfile.write(body)
+            for start in range(0, len(body), _CHUNK):
+                self.wfile.write(body[start : start + _CHUNK])
+                self.server.tick()
             return
         begun, sent = time.monotonic(), 0
         while sent < len(body):

@@ -139,6 +139,17 @@ class FakeRegistry:
         return self._server.taken
 
     @property
+    def busy(self) -> int:
+        """Requests that are being served just now."""
+        assert self._server is not None
+        return self._server.busy
+
+    def on_tick(self, call: Callable[[], None]) -> None:
+        """Have `call` called with each request, and with each 64 KiB that move; one at a time."""
+        assert self._server is not None
+        self._server.on_tick = call
+
+    @property
     def host(self) -> str:
         """`127.0.0.1:PORT`, the first part of references."""
         assert self._server is not None

@@ -2,11 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of the command that end in the middle, and what is left of them."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
+import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+
+from tests.support.fake_registry import FakeRegistry
+
+_PRELOADED = [
+    "encodings.idna",
+    "modelseal.cli.app",
+    "modelseal.cli.progress",
+    "modelseal.cli.render.as_json",
+    "modelseal.cli.render.planning",
+    "modelseal.oci.registry.store",
+    "modelseal.workflows.publish",
+    "modelseal.workflows.pull",
+    "modelseal.workflows.remembering",
+    "modelseal.workflows.wiring",
+    "packaging.utils",
+    "shellingham",
+    "typer.main",
+    "yaml",
+]
 
 NO_NETWORK = """
 import sys
@@ -50,25 +72,51 @@ class Runner:
         """Prepare; `environment` is that of each run."""
         self._environment = environment
         self._context = multiprocessing.get_context("forkserver")
-        modules = ["modelseal.workflows.wiring", "modelseal.oci.registry.store", __name__]
-        self._context.set_forkserver_preload(
-            ["pytest", *modules, "modelseal.workflows.package", "modelseal.workflows.remembering"]
-        )
+        self._context.set_forkserver_preload(["pytest", __name__, *_PRELOADED])
 
-    def killed(self, words: list[str], after: float) -> bool:
-        """Run it, kill it after so many seconds, and tell whether it was still running."""
+    def start(self, words: list[str]) -> SpawnProcess:
+        """Start it."""
         process = self._context.Process(target=run_command, args=(words, self._environment))
         process.start()
-        process.join(after)
-        if not process.is_alive() or process.pid is None:
-            return False
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        return True
+        return process  # type: ignore[return-value] # a ForkServerProcess has what we use of it
 
     def run(self, words: list[str]) -> int | None:
         """Run it to its end, and return its exit code."""
-        process = self._context.Process(target=run_command, args=(words, self._environment))
-        process.start()
+        process = self.start(words)
         process.join(60)
         return process.exitcode
+
+
+class Killer:
+    """Kills a process at a tick of a registry: a request, or 64 KiB of a body."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        """Listen to the registry's ticks."""
+        self._registry = registry
+        self.ticks = 0
+        registry.on_tick(self._tick)
+        self._at = 0
+        self._late = 0.0
+        self._victim: int | None = None
+
+    def _tick(self) -> None:
+        self.ticks += 1
+        if self.ticks == self._at and self._victim is not None:
+            time.sleep(self._late)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._victim, signal.SIGKILL)
+
+    def arm(self, at: int, late: float) -> None:
+        """Kill at tick `at` from now, `late` seconds after it came."""
+        self.ticks, self._at, self._late, self._victim = 0, at, late, None
+
+    def run(self, runner: Runner, words: list[str]) -> bool:
+        """Run the command; tell whether it was killed. The registry is idle again then."""
+        process = runner.start(words)
+        self._victim = process.pid
+        process.join(60)
+        self._at = 0
+        until = time.monotonic() + 10
+        while self._registry.busy and time.monotonic() < until:
+            time.sleep(0.001)
+        return process.exitcode == -signal.SIGKILL

@@ -214,7 +214,10 @@ class RegistryStore:
             self._absent.add(target.digest)
             return False
         expect(answer, {200}, what, self._client.registry)
-        return answer.length == target.size
+        there = answer.length == target.size
+        if there and self._journal is not None:
+            self._journal.forget(self._repository.registry, self._repository.name, target)
+        return there
 
     def resolve(self, name: str | Digest) -> Descriptor:
         """Return what a tag or digest points at now, from the manifest's own bytes.

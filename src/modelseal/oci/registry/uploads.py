@@ -98,6 +98,12 @@ class UploadJournal:
         finally:
             os.close(file)
 
+    def forget(self, registry: str, repository: str, blob: Descriptor) -> None:
+        """Remove the note about a blob that is there: a run was killed right after it came."""
+        if blob.size >= _WORTH_NOTING:
+            with contextlib.suppress(OSError):
+                self._path(registry, repository, blob).unlink(missing_ok=True)
+
     def _locked(self, registry: str, repository: str, blob: Descriptor) -> int:
         if self._usable is None:
             self._usable = make_private(self._directory)
