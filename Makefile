@@ -45,6 +45,14 @@ $(STAMPS)/demo: requirements-demo.lock $(STAMPS)/project
 	@$(PIP) install --require-hashes --no-deps -r $<
 	@touch $@
 
+# The reference implementation of OMS: a peer in Python, with an environment and a lock of its own.
+$(STAMPS)/model-signing: tools/peers/model-signing/requirements.lock $(STAMPS)/venv
+	@echo "installing model_signing, which the tests compare with, into $(VENV)/peers/model-signing"
+	@$(BIN)/python -m venv --clear $(VENV)/peers/model-signing
+	@$(VENV)/peers/model-signing/bin/python -m pip --disable-pip-version-check --quiet \
+		install --require-hashes --no-deps -r $<
+	@touch $@
+
 .PHONY: demo
 demo: $(STAMPS)/demo ## Train a small real model; publish, verify, pull and load it; then break it
 	@$(BIN)/python examples/demo.py
@@ -69,11 +77,11 @@ format: install ## Rewrite the code in the agreed style
 	@$(BIN)/ruff format .
 
 .PHONY: peers
-peers: install ## Build the programs that the integration tests run against (needs Go)
+peers: install $(STAMPS)/model-signing ## Build the programs that the integration tests run against (needs Go)
 	@$(BIN)/python tools/peers/build.py
 
 .PHONY: peers-if-possible
-peers-if-possible: install system-packages
+peers-if-possible: install $(STAMPS)/model-signing system-packages
 	@$(BIN)/python tools/peers/build.py --optional
 
 # One peer (the CT log) is built with cgo, and the tests of PKCS#11 need a token. Only a machine with
@@ -99,6 +107,7 @@ bench: peers ## Run the benchmarks beside the peers (minutes, and 8 GiB of memor
 lock: ## Lock the dependencies anew (needs uv)
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) -c requirements-dev.lock requirements-demo.in -o requirements-demo.lock
+	@$(LOCK) tools/peers/model-signing/requirements.in -o tools/peers/model-signing/requirements.lock
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build outputs (built peers stay in their cache)

@@ -104,3 +104,9 @@ def kit(home: Path) -> Command:
 def modctl(home: Path) -> Command:
     """The reference command of ModelPack."""
     return Command(peers.path("modctl"), home)
+
+
+@pytest.fixture
+def model_signing(home: Path) -> Command:
+    """The reference implementation of OMS."""
+    return Command(peers.model_signing(), home)

@@ -58,6 +58,7 @@ def anchors(page: Path) -> set[str]:
         ("pull", "pulling"),
         ("load", "loading"),
         ("copy", "copying"),
+        ("oms", "oms"),
     ],
 )
 def test_a_page_has_the_steps_of_its_workflow_in_order_and_by_name(
@@ -110,7 +111,8 @@ def test_an_error_code_that_is_explained_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["publishing", "verification", "pulling", "loading", "copying", "private-sigstore"]
+    "page",
+    ["publishing", "verification", "pulling", "loading", "copying", "oms", "private-sigstore"],
 )
 def test_troubleshooting_explains_codes_that_exist(page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")

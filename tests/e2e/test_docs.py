@@ -64,7 +64,16 @@ def published(modelseal: Command, home: Path) -> dict[str, object]:
     make_model(home / "fraud")
     modelseal("key", "generate", "--output", "release.key", env=PASSPHRASE).check()
     done = modelseal(
-        *("publish", "fraud", "oci:store:1.4.0", "--key", "release.key", "--output", "json"),
+        *(
+            "publish",
+            "fraud",
+            "oci:store:1.4.0",
+            "--key",
+            "release.key",
+            "--output",
+            "json",
+            "--oms",
+        ),
         env=PASSPHRASE,
     ).check()
     return dict(json.loads(done.stdout))
@@ -75,6 +84,9 @@ ANSWERS = {
     "push": ("push", "fraud", "oci:other:1.4.0", "--output", "json"),
     "sign": ("sign", "oci:store:1.4.0", "--key", "release.key", "--output", "json"),
     "verify": ("verify", "oci:store:1.4.0", "--key", "release.key.pub", "--output", "json"),
+    "verify --oms": (
+        *("verify", "oci:store:1.4.0", "--oms", "--key", "release.key.pub", "--output", "json"),
+    ),
     "pull": ("pull", "oci:store:1.4.0", "--output", "out", "--key", "release.key.pub", "--json"),
     "copy": ("copy", "-r", "oci:store:1.4.0", "oci:carrier:1.4.0", "--output", "json"),
     "tag": ("tag", "oci:store:1.4.0", "stable", "--output", "json"),

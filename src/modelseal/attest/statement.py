@@ -20,8 +20,12 @@ MAX_PREDICATE_BYTES = 8 << 20
 """Largest predicate, in bytes, that is signed: transparency logs refuse large entries late."""
 
 
-def build_statement(subject: Digest, predicate_type: str, predicate: Mapping[str, Any]) -> bytes:
+def build_statement(
+    subject: Digest, predicate_type: str, predicate: Mapping[str, Any], *, name: str = ""
+) -> bytes:
     """Return the statement `predicate_type`/`predicate` about the manifest `subject`.
+
+    `name` is the subject's, where a specification asks for a certain one.
 
     Raises:
         InvalidDocumentError: the predicate does not fit its type, or is not JSON.
@@ -33,7 +37,9 @@ def build_statement(subject: Digest, predicate_type: str, predicate: Mapping[str
                 "_type": STATEMENT_TYPE,
                 # sigstore signs no subject without a name. The digest says nothing that a public
                 # log should not hear, and no verifier may believe a name.
-                "subject": [{"name": str(subject), "digest": {subject.algorithm: subject.encoded}}],
+                "subject": [
+                    {"name": name or str(subject), "digest": {subject.algorithm: subject.encoded}}
+                ],
                 "predicateType": predicate_type,
                 "predicate": dict(predicate),
             }

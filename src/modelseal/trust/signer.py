@@ -19,6 +19,7 @@ from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bun
 from modelseal.trust.dsse import pae, parse_statement
 from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
+from modelseal.trust.oms import is_oms, oms_hint
 from modelseal.trust.uploads import MAX_UPLOADS, Patience, Persistence, Setback, run_each
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
 
@@ -100,9 +101,24 @@ class KeySigner:
         for payload in payloads:
             _require_statement(payload)
         return [
-            build_key_bundle(payload, self._key.sign(pae(payload)), self._public.hint)
+            build_key_bundle(payload, self._key.sign(pae(payload)), self._hint(payload))
             for payload in payloads
         ]
+
+    def check_oms(self) -> None:
+        """See that OMS takes the key. Raises `SigningError`."""
+        kind = self._public.algorithm
+        if not kind.startswith("ecdsa"):
+            raise SigningError(
+                f"OMS signatures are made with ECDSA keys, and this one is {kind}",
+                hint="sign with an ECDSA key (`modelseal key generate`), or keylessly",
+            )
+
+    def _hint(self, payload: bytes) -> str:
+        if not is_oms(payload):
+            return self._public.hint
+        self.check_oms()
+        return oms_hint(self._public.pem)
 
 
 class SigstoreSigner:

@@ -22,10 +22,16 @@ from modelseal.workflows.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is to be said about a manifest."""
+    """What is to be said about a manifest, and hang on it.
+
+    `subject` and `subject_name` are those of a statement whose specification names the model
+    otherwise than by its manifest.
+    """
 
     predicate_type: str
     predicate: Mapping[str, Any]
+    subject: Digest | None = None
+    subject_name: str = ""
 
 
 MAX_PREDICATE_FILE = 8 << 20
@@ -78,7 +84,13 @@ def attest_manifest(
     """Sign and attach `claims` about a manifest that the store holds."""
     services.on_event(StepStarted("sign", f"{len(claims)} statements about {subject.digest}"))
     payloads = [
-        build_statement(subject.digest, claim.predicate_type, claim.predicate) for claim in claims
+        build_statement(
+            claim.subject or subject.digest,
+            claim.predicate_type,
+            claim.predicate,
+            name=claim.subject_name,
+        )
+        for claim in claims
     ]
     bundles = signer.sign(payloads, services.on_event)
     services.on_event(StepFinished("sign", f"by {signer.identity}"))

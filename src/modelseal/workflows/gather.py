@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelseal.attest.predicates.types import OMS
 from modelseal.attest.referrers import AttachedBundle, UnreadableReferrer, attached_bundles
 from modelseal.errors import VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
@@ -14,6 +15,9 @@ from modelseal.trust.verifier import Verifier, read_unsafe
 
 ANOTHER_KIND = frozenset({"key-signed-bundle", "certificate-bundle"})
 """Reasons that only say: this verifier is for the other kind of bundle."""
+
+ABOUT_FILES = "about-files"
+"""The reason that is none to worry: an OMS signature, which is verified in another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +70,15 @@ def _judge(
             errors.append(error)
     # The verifier that is made for this kind of bundle says the most.
     told = next((error for error in errors if error.reason not in ANOTHER_KIND), errors[0])
+    claimed_type = read_unsafe(found.raw).predicate_type
+    if claimed_type == OMS and told.reason == "wrong-subject":
+        told = VerificationError(
+            "it is about the model's files, not about the manifest: verify it with --oms",
+            code=ABOUT_FILES,
+        )
     return Rejection(
         referrer=found.referrer,
         reason=told.reason,
         message=str(told),
-        claimed_type=read_unsafe(found.raw).predicate_type,
+        claimed_type=claimed_type,
     )

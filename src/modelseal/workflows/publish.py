@@ -16,10 +16,12 @@ from modelseal.evidence.builder import Builder, builder_from_environment
 from modelseal.evidence.materials import materials
 from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor
+from modelseal.trust.oms import OmsVerifier
 from modelseal.trust.signer import Signer
 from modelseal.version import __version__
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
 from modelseal.workflows.events import StepFinished, StepStarted
+from modelseal.workflows.oms import OmsVerification, check_signer, oms_claim, verify_artifact
 from modelseal.workflows.package import Packaged, package_for, push_package
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_signer
@@ -34,6 +36,7 @@ class Publication:
     subject: Descriptor
     attached: tuple[Attached, ...]
     verification: Verification
+    oms: OmsVerification | None = None
 
 
 def publish(
@@ -44,6 +47,7 @@ def publish(
     services: Services,
     environment: Mapping[str, str],
     profile: Profile = Profile.MODELPACK,
+    oms: bool = False,
 ) -> Publication:
     """Publish the model in `directory` under `tag`.
 
@@ -54,12 +58,15 @@ def publish(
         services: the store, the clock and the events.
         environment: of the process; it tells the builder and `SOURCE_DATE_EPOCH`.
         profile: what kind of artifact.
+        oms: attach also an OMS signature of the files, made from the manifest alone.
 
     Raises:
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
         Error: of the step that failed; the tag stays where it was.
     """
     started = services.clock()
+    if oms:
+        check_signer(signer)
     signer.check()  # a missing token is told before the weights are hashed and sent
 
     # (1) Build: hash the files, make the manifest. What is hashed is sent meanwhile.
@@ -81,6 +88,8 @@ def publish(
         finished_on=services.clock(),
     )
     claims = [SIGNATURE_CLAIM, Claim(PROVENANCE, provenance.to_json())]
+    if oms:
+        claims.append(oms_claim(services.store, made.package.manifest))
     attached = attest_manifest(subject, claims, signer, services)
 
     # (4) Verify what the store now holds, as a stranger would: by digest, over its referrers.
@@ -88,13 +97,19 @@ def publish(
     verification = verify(
         subject.digest, trust_signer(signer), store=services.store, clock=services.clock
     )
+    files = None
+    if oms:
+        verifier = OmsVerifier(signer.verifier())
+        files = verify_artifact(subject.digest, verifier, services.store)
     services.on_event(StepFinished("verify", f"{len(verification.statements)} statements"))
 
     # (5) Tag last: until here the old release stood, and nobody met an unsigned one.
     services.store.tag(subject, tag)
     _check_tag(services, tag, subject)
     services.on_event(StepFinished("tag", tag))
-    return Publication(tag=tag, subject=subject, attached=attached, verification=verification)
+    return Publication(
+        tag=tag, subject=subject, attached=attached, verification=verification, oms=files
+    )
 
 
 def _parameters(made: Packaged, builder: Builder, profile: Profile) -> dict[str, object]:

@@ -9,6 +9,8 @@ from modelseal.errors import UsageError
 
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
+OMS = "https://model_signing/signature/v1.0"
+"""A file-level signature (OpenSSF Model Signing): about files, not about a manifest."""
 OWN_PREFIX = "https://modelseal.dev/attestation/"
 
 SHORT_NAMES = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
     IdentityToken,
@@ -41,17 +42,23 @@ def sign(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
+    oms: SignOms = False,
+    oms_file: OmsFile = None,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """Sign the manifest that REF points at, as `cosign verify` expects it.
 
+    With --oms also its files, as `model_signing verify` expects it, with the same login.
+
     \b
     Example:
       modelseal sign ghcr.io/acme/fraud@sha256:…
+      modelseal sign ghcr.io/acme/fraud:1.4.0 --oms --oms-file fraud.sig
       modelseal sign oci:./store:1.4.0 --key modelseal.key
     """
+    from modelseal.cli.commands.oms import sign_with_oms
     from modelseal.cli.settings import settings
     from modelseal.workflows.attest import SIGNATURE_CLAIM
 
@@ -63,6 +70,9 @@ def sign(
         offline=offline,
         registry=registry,
     )
+    if oms or oms_file is not None:
+        sign_with_oms(reference, chosen, oms_file, quiet=quiet, output=output)
+        return
     _attest(reference, [SIGNATURE_CLAIM], chosen, quiet=quiet, output=output)
 
 
@@ -102,7 +112,7 @@ def attest(
     Example:
       modelseal attest ghcr.io/acme/fraud:1.4.0 --type cyclonedx --predicate bom.json
     """
-    from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
+    from modelseal.attest.predicates.types import OMS, SIGNATURE, parse_predicate_type
     from modelseal.cli.answer import answering
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
@@ -113,6 +123,11 @@ def attest(
     if kind == SIGNATURE:
         raise UsageError(
             "a signature has no predicate of its own", hint=f"modelseal sign {reference}"
+        )
+    if kind == OMS:
+        raise UsageError(
+            "an OMS signature is about files, and made from the manifest",
+            hint=f"modelseal sign {reference} --oms",
         )
     claim = Claim(kind, read_predicate(predicate))
     chosen = settings(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
     DirectoryArgument,
@@ -196,6 +197,8 @@ def publish(
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
     offline: Offline = False,
+    oms: SignOms = False,
+    oms_file: OmsFile = None,
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
     ignore_limits: IgnoreLimits = False,
@@ -206,20 +209,24 @@ def publish(
     """Build, push, sign, attest, verify what REF now holds, and tag it last.
 
     Signs keylessly unless --key is given, and attests SLSA provenance with the materials that
-    modelseal.yaml names. One login and one certificate for all statements.
+    modelseal.yaml names. One login and one certificate for all statements. With --oms also an
+    OMS signature of the files, for `model_signing verify`; the files are not read again for it.
 
     \b
     Example:
       modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0
       modelseal publish ./fraud oci:./store:1.4.0 --key modelseal.key
+      modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0 --oms --oms-file fraud.sig
     """
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.progress import progress
     from modelseal.cli.render import as_json, text
+    from modelseal.cli.render.oms import as_json as oms_as_json
     from modelseal.cli.settings import settings
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
+    from modelseal.workflows.oms import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
 
@@ -242,6 +249,8 @@ def publish(
         mount_from=mount_from or (),
         remember=not no_cache,
     )
+    if oms_file is not None:
+        check_new(oms_file)
     signer = open_signer(chosen)  # before anything is hashed or sent: it may ask, or refuse
     with progress(quiet=quiet) as on_event:
         done = workflow.publish(
@@ -251,8 +260,12 @@ def publish(
             services=replace(services, on_event=on_event),
             environment=os.environ,
             profile=Profile(profile.value),
+            oms=oms or oms_file is not None,
         )
+    if oms_file is not None and done.oms is not None:
+        write_signature(oms_file, done.oms.bundle)
     if json_wanted:
-        answer_json(as_json.publication(done, reference))
+        files = oms_as_json(done.oms, reference) if done.oms is not None else None
+        answer_json({**as_json.publication(done, reference), "oms": files})
     else:
         answer_text(text.publication(done, reference))

@@ -7,6 +7,15 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
+from modelseal.cli.oms_options import (
+    AllowSymlinks,
+    CertificateAuthorities,
+    IgnorePath,
+    IgnoreUnsigned,
+    OmsFile,
+    SignatureFile,
+    VerifyOms,
+)
 from modelseal.cli.options import (
     NO_FLAGS,
     CertificateIdentity,
@@ -56,6 +65,13 @@ def verify(
             show_default=False,
         ),
     ] = "",
+    oms: VerifyOms = False,
+    signature: SignatureFile = None,
+    certificate_chain: CertificateAuthorities = None,
+    ignore_unsigned_files: IgnoreUnsigned = False,
+    ignore_path: IgnorePath = None,
+    allow_symlinks: AllowSymlinks = False,
+    oms_file: OmsFile = None,
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
@@ -71,10 +87,13 @@ def verify(
         --certificate-oidc-issuer https://accounts.google.com
       modelseal verify oci:./store:1.4.0 --key modelseal.key.pub
       modelseal verify ghcr.io/acme/fraud:1.4.0 --policy production.yaml
+      modelseal verify ghcr.io/acme/fraud:1.4.0 --oms --key modelseal.key.pub
+      modelseal verify ./fraud --oms --signature fraud.sig --key modelseal.key.pub
     """
-    from modelseal.attest.predicates.types import parse_predicate_type
+    from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.cache_options import chosen_cache
+    from modelseal.cli.commands.oms import verify_oms
     from modelseal.cli.render import as_json, text
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
@@ -95,6 +114,25 @@ def verify(
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,
     )
+    of_oms = (signature, certificate_chain, ignore_path, oms_file)
+    if oms:
+        if kind != SIGNATURE:
+            raise UsageError("--oms and --type exclude each other")
+        verify_oms(
+            reference,
+            chosen,
+            signature=signature,
+            certificate_chain=certificate_chain,
+            platform=platform,
+            ignore_unsigned_files=ignore_unsigned_files,
+            ignore_path=ignore_path or (),
+            allow_symlinks=allow_symlinks,
+            oms_file=oms_file,
+            json_wanted=json_wanted,
+        )
+        return
+    if any(of_oms) or ignore_unsigned_files or allow_symlinks:
+        raise UsageError("options of OMS signatures need --oms", hint="say --oms, too")
     target = parse_reference(reference)
     trust = trust_for(chosen, kind)
     if trust is None:

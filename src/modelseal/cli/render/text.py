@@ -47,6 +47,7 @@ def statement(item: "VerifiedStatement") -> Iterator[str]:
 def verification(item: "Verification", reference: str) -> Iterator[str]:
     """Write what was verified."""
     from modelseal.oci.manifest import Index
+    from modelseal.workflows.gather import ABOUT_FILES
 
     yield f"verified: {printable(reference)}"
     yield f"digest: {item.subject.digest}"
@@ -58,8 +59,11 @@ def verification(item: "Verification", reference: str) -> Iterator[str]:
     yield "statements:"
     for found in item.counted:
         yield from statement(found)
-    if item.rejections:
-        yield f"not counted: {len(item.rejections)} (`--output json` says why)"
+    refused = [found for found in item.rejections if found.reason != ABOUT_FILES]
+    if len(item.rejections) > len(refused):
+        yield "OMS signature of the files: attached, and not looked at here (--oms verifies it)"
+    if refused:
+        yield f"not counted: {len(refused)} (`--output json` says why)"
 
 
 def attached(items: "tuple[Attached, ...]") -> Iterator[str]:
@@ -76,6 +80,8 @@ def publication(item: "Publication", reference: str) -> Iterator[str]:
     yield "statements:"
     for found in item.verification.counted:
         yield from statement(found)
+    if item.oms is not None:
+        yield from statement(item.oms.statement)
 
 
 def pulled(item: "PulledModel", reference: str) -> Iterator[str]:

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings to the verifier of OMS signatures. OMS takes kinds of keys that cosign does not."""
+
+from pathlib import Path
+
+from modelseal.attest.predicates.types import OMS
+from modelseal.errors import UsageError
+from modelseal.trust.oms import (
+    EcPublicKey,
+    OmsChainVerifier,
+    OmsKeyVerifier,
+    OmsVerifier,
+    parse_authorities,
+    parse_oms_key,
+)
+from modelseal.workflows.files import read_file
+from modelseal.workflows.services import system_clock
+from modelseal.workflows.wiring import Settings, trust_for
+
+
+def oms_verifier(settings: Settings, certificate_chain: Path | None = None) -> OmsVerifier | None:
+    """Return whom the settings say to believe about OMS signatures; None when they say nothing.
+
+    Args:
+        settings: an identity, or a key.
+        certificate_chain: certificate authorities of one's own, PEM.
+
+    Raises:
+        UsageError: they say two things, half of one, or a policy.
+        KeyFileError: the key is not one that OMS takes.
+    """
+    if settings.policy is not None:
+        raise UsageError(
+            "--oms and --policy exclude each other: policies decide by statements about a manifest",
+            hint="verify both: once with --policy, once with --oms and --key or an identity",
+        )
+    others = settings.key is not None or settings.certificate_identity
+    if certificate_chain is not None:
+        if others:
+            raise UsageError("--certificate-chain excludes --key and --certificate-identity")
+        pem = read_file(certificate_chain, "certificates")
+        return OmsVerifier(
+            OmsChainVerifier(parse_authorities(pem, str(certificate_chain)), system_clock)
+        )
+    if settings.key is not None and not settings.certificate_identity:
+        return OmsVerifier(OmsKeyVerifier([_key(settings)]))
+    trust = trust_for(settings, OMS)
+    return None if trust is None else OmsVerifier(trust.verifiers[0])
+
+
+def _key(settings: Settings) -> EcPublicKey:
+    """Return the key of a file, of all kinds that OMS takes, or of a KMS."""
+    if isinstance(settings.key, Path):
+        return parse_oms_key(read_file(settings.key, "key"), str(settings.key))
+    from modelseal.workflows.signing_keys import open_public_key
+
+    assert settings.key is not None
+    return parse_oms_key(open_public_key(settings.key, pin=settings.pin).pem, settings.key)
