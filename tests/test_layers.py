@@ -35,6 +35,7 @@ FENCES = {
     "cryptography": ("trust/", "crypto/"),
     "nacl": ("trust/cosign_key.py",),
     "securesystemslib": ("trust/kms.py",),
+    "grpc": ("trust/spiffe.py",),
     "in_toto_attestation": ("attest/statement.py",),
     "google": ("attest/statement.py",),
     "yaml": ("documents.py",),

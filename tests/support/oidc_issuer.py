@@ -89,6 +89,19 @@ class OidcIssuer:
         }
         return jwt.encode(usual | claims, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
 
+    def workload_token(self, subject: str, **claims: Any) -> str:  # noqa: ANN401 - any JSON
+        """Return a token of a workload: no address, and whatever its platform adds."""
+        usual = jwt.decode(self.token(subject=subject), options={"verify_signature": False})
+        kept = {name: value for name, value in usual.items() if not name.startswith("email")}
+        return jwt.encode(kept | claims, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
+
+    def service_account_token(self, namespace: str, name: str) -> str:
+        """Return a token as Kubernetes projects it for a service account."""
+        bound = {"namespace": namespace, "serviceaccount": {"name": name, "uid": "1-2-3"}}
+        pod = {"pod": {"name": f"{name}-0", "uid": "4-5-6"}}
+        subject = f"system:serviceaccount:{namespace}:{name}"
+        return self.workload_token(subject, **{"kubernetes.io": bound | pod})
+
     def github_environment(self, email: str = DEFAULT_EMAIL) -> dict[str, str]:
         """Return the variables of a GitHub Actions job whose ambient credential is `email`'s."""
         query = urllib.parse.urlencode({"email": email})

@@ -24,6 +24,9 @@ TrustPart: TypeAlias = Literal["fulcio", "ct", "rekor", "tsa"]
 SigningPart: TypeAlias = Literal["fulcio", "oidc", "rekor", "tsa"]
 """What a signing config may name."""
 
+TRUST_DOMAIN = "acme.example"
+"""The SPIFFE trust domain of the workloads."""
+
 _OPERATOR = "modelseal-tests"
 _PEERS = ("cosign", "ct-test-srv", "fulcio", "rekor", "timestamp")
 _RUN_NUMBERS = itertools.count()
@@ -49,7 +52,9 @@ class PrivateSigstore:
 
     Attributes:
         directory: Its keys, certificates, logs of the servers, and trust files.
-        oidc: The issuer of identity tokens.
+        oidc: The issuer of identity tokens of people.
+        kubernetes: The issuer of a cluster's service accounts.
+        spiffe: The issuer of the trust domain `TRUST_DOMAIN`.
         authorities: The keys of all services, for tests that forge.
         ports: Where the services listen.
         servers: The running services by name: `ct`, `fulcio`, `rekor`, `tsa`.
@@ -57,6 +62,8 @@ class PrivateSigstore:
 
     directory: Path
     oidc: OidcIssuer
+    kubernetes: OidcIssuer
+    spiffe: OidcIssuer
     authorities: Authorities
     ports: Ports
     servers: dict[str, Server] = field(default_factory=dict)
@@ -186,8 +193,10 @@ def private_sigstore(directory: Path) -> Iterator[PrivateSigstore]:
     for name in _PEERS:
         peers.path(name)  # skips or fails before anything is started
     with contextlib.ExitStack() as stack:
-        oidc = stack.enter_context(OidcIssuer())
-        sigstore = PrivateSigstore(directory, oidc, Authorities.generate(), Ports())
+        people, cluster, workloads = (stack.enter_context(OidcIssuer()) for _ in range(3))
+        sigstore = PrivateSigstore(
+            directory, people, cluster, workloads, Authorities.generate(), Ports()
+        )
         sigstore.authorities.write_public(directory)
         sigstore.authorities.write_private(directory, f"{LOOPBACK}:{sigstore.ports.ct}")
         for start in (_start_ct_log, _start_fulcio, _start_rekor, _start_tsa):
@@ -217,6 +226,15 @@ def _start_fulcio(sigstore: PrivateSigstore) -> Server:
         f"    issuer-url: {sigstore.issuer}\n"
         f"    client-id: {CLIENT_ID}\n"
         f"    type: email\n"
+        f"  {sigstore.kubernetes.url}:\n"
+        f"    issuer-url: {sigstore.kubernetes.url}\n"
+        f"    client-id: {CLIENT_ID}\n"
+        f"    type: kubernetes\n"
+        f"  {sigstore.spiffe.url}:\n"
+        f"    issuer-url: {sigstore.spiffe.url}\n"
+        f"    client-id: {CLIENT_ID}\n"
+        f"    type: spiffe\n"
+        f"    spiffe-trust-domain: {TRUST_DOMAIN}\n"
     )
     command: list[str | Path] = [peers.path("fulcio"), "serve"]
     command += ["--host", LOOPBACK, "--port", str(ports.fulcio)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from modelseal.errors import SigningError, UnavailableError
+from modelseal.trust.spiffe import SOCKET_VARIABLE, fetch_svid
 
 if TYPE_CHECKING:
     from sigstore.oidc import IdentityToken
@@ -25,6 +26,9 @@ TOKEN_VARIABLES: Final = ("MODELSEAL_IDENTITY_TOKEN", "SIGSTORE_ID_TOKEN")
 
 TOKEN_FILE_VARIABLE: Final = "MODELSEAL_IDENTITY_TOKEN_FILE"  # noqa: S105 - a name, no secret
 """Environment variable that holds the path of a token, such as Kubernetes projects into pods."""
+
+PROJECTED_TOKEN: Final = Path("/var/run/sigstore/cosign/oidc-token")
+"""Where pods have a projected token for Sigstore mounted, as cosign looks for it."""
 
 AUDIENCE: Final = "sigstore"
 """The audience that a token must have, as Fulcio asks for it."""
@@ -50,11 +54,13 @@ class IdentityTokens:
         explicit: A token, or the path of a file with one (`--identity-token`); may be empty.
         environ: The environment. Ambient credentials of a platform (GitHub, GitLab, Google
             Cloud, Buildkite, CircleCI) are found by `sigstore` in the process's own.
+        projected: The token that Kubernetes keeps fresh in a pod; it counts if it is there.
         interactive: Whether a person may be asked, in a browser.
     """
 
     explicit: str = field(default="", repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    projected: Path = PROJECTED_TOKEN
     interactive: bool = False
 
     def find(self, issuer_url: Callable[[], str]) -> "IdentityToken":
@@ -70,12 +76,16 @@ class IdentityTokens:
         ambient = _ambient()
         if ambient:
             return _parse(ambient, "the platform's own credential")
+        socket = self.environ.get(SOCKET_VARIABLE)
+        if socket:
+            return _parse(fetch_svid(socket, AUDIENCE), "the SPIFFE agent")
         if self.interactive:
             return _ask(issuer_url())
         raise SigningError(
             "there is no identity token to sign with: looked at --identity-token, "
-            f"{', '.join((TOKEN_FILE_VARIABLE, *TOKEN_VARIABLES))}, and the credentials of "
-            "GitHub, GitLab, Google Cloud, Buildkite and CircleCI",
+            f"{', '.join((TOKEN_FILE_VARIABLE, *TOKEN_VARIABLES))}, {self.projected}, "
+            f"{SOCKET_VARIABLE}, and the credentials of GitHub, GitLab, Google Cloud, Buildkite "
+            "and CircleCI",
             hint="in CI grant `id-token: write`; elsewhere sign in with a browser from a "
             "terminal, or sign with --key",
             code="no-identity-token",
@@ -106,6 +116,7 @@ class IdentityTokens:
             ("--identity-token", self.explicit),
             (TOKEN_FILE_VARIABLE, path and str(Path(path).absolute())),
             *((name, self.environ.get(name, "")) for name in TOKEN_VARIABLES),
+            ("Kubernetes", str(self.projected) if self.projected.exists() else ""),
         ]
 
 

@@ -2,15 +2,17 @@ import base64
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.oidc_issuer import OidcIssuer
+from tests.support.spiffe_agent import spiffe_agent
 
-from modelseal.errors import SigningError, UnavailableError
+from modelseal.errors import SigningError, UnavailableError, UsageError
 from modelseal.trust.oidc import TOKEN_FILE_VARIABLE, IdentityTokens
+from modelseal.trust.spiffe import SOCKET_VARIABLE
 
 PLATFORMS = ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE", "GOOGLE_SERVICE_ACCOUNT_NAME")
 
@@ -168,3 +170,47 @@ def test_an_issuer_that_is_not_there_is_unavailable() -> None:
         url = issuer.url
     with pytest.raises(UnavailableError, match="signing in at"):
         IdentityTokens(interactive=True).find(lambda: url)
+
+
+def test_the_token_that_kubernetes_projects_is_found(issuer: OidcIssuer, tmp_path: Path) -> None:
+    path = tmp_path / "oidc-token"
+    tokens = IdentityTokens(projected=path)
+    with pytest.raises(SigningError, match="oidc-token"):
+        tokens.find(never_asked)
+    path.write_text(issuer.service_account_token("training", "trainer"))
+    assert found(tokens) == "system:serviceaccount:training:trainer"
+    assert tokens.good_at(datetime.now(UTC) + timedelta(days=1))  # the cluster renews it
+    named = IdentityTokens(explicit=issuer.token("a@acme.example"), projected=path)
+    assert found(named) == "a@acme.example"
+
+
+SPIFFE_ID = "spiffe://acme.example/train"
+
+
+def test_the_agent_of_spiffe_is_asked_for_an_identity(issuer: OidcIssuer, tmp_path: Path) -> None:
+    with spiffe_agent(tmp_path / "s", lambda: issuer.workload_token(SPIFFE_ID)) as endpoint:
+        for spelling in (endpoint, endpoint.replace("unix://", "unix:")):
+            assert found(IdentityTokens(environ={SOCKET_VARIABLE: spelling})) == SPIFFE_ID
+
+
+def test_what_an_agent_refuses_is_told(tmp_path: Path) -> None:
+    with spiffe_agent(tmp_path / "s", str) as endpoint:
+        with pytest.raises(SigningError, match="does not know this workload") as caught:
+            found(IdentityTokens(environ={SOCKET_VARIABLE: endpoint}))
+        assert caught.value.reason == "no-identity-token"
+    with pytest.raises(UnavailableError, match="did not answer"):
+        found(IdentityTokens(environ={SOCKET_VARIABLE: endpoint}))
+    for other in ("tcp://127.0.0.1:1", "unix:relative", "agent.sock"):
+        with pytest.raises(UsageError, match="does not name a Unix socket"):
+            found(IdentityTokens(environ={SOCKET_VARIABLE: other}))
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x0a", b"\x08\x01", b"\x0a\x05\x0a", b"\xff" * 12, b"\x0a\x02\x0a\x00"]
+)
+def test_an_agent_that_talks_nonsense_gives_no_identity(tmp_path: Path, answer: bytes) -> None:
+    with (
+        spiffe_agent(tmp_path / "s", lambda: "x", answer=answer) as endpoint,
+        pytest.raises(SigningError, match="gave no JWT-SVID"),
+    ):
+        found(IdentityTokens(environ={SOCKET_VARIABLE: endpoint}))
