@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modelseal.attest.predicates.types import parse_predicate_type
 from modelseal.errors import KeyFileError, UsageError
 from modelseal.modelpack.selection import Selection
 from modelseal.oci.events import (
@@ -29,6 +30,7 @@ from modelseal.workflows import load as load_workflow
 from modelseal.workflows import publish as publish_workflow
 from modelseal.workflows import pull as pull_workflow
 from modelseal.workflows import verify as verify_workflow
+from modelseal.workflows.attest import read_claim
 from modelseal.workflows.copy import Copied, IncompleteCopyError, Target
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.publish import Publication
@@ -107,6 +109,7 @@ def publish(
     identity_token: str = "",
     trusted_root: Path | str | None = None,
     signing_config: Path | str | None = None,
+    attest: Sequence[tuple[str, Path | str]] = (),
     mount_from: Sequence[str] = (),
     remember: bool = True,
     registry: RegistryOptions | None = None,
@@ -122,6 +125,7 @@ def publish(
         identity_token: an OIDC token or a file that holds it; else the environment's.
         trusted_root: the private Sigstore that is believed; None means the public good one.
         signing_config: where the private Sigstore signs.
+        attest: what else to attest: predicate types, each with the file of its predicate.
         mount_from: repositories of the same registry that may have some of the files.
         remember: whether digests of files and open uploads are kept in `~/.cache/modelseal`.
         registry: how to speak to registries: TLS, credentials, time-outs.
@@ -140,6 +144,7 @@ def publish(
         trusted_root=_path(trusted_root),
         signing_config=_path(signing_config),
     )
+    claims = [read_claim(parse_predicate_type(kind), Path(path)) for kind, path in attest]
     services = services_to_push(
         target.location,
         settings.registry,
@@ -153,6 +158,7 @@ def publish(
         signer=open_signer(settings),
         services=replace(services, on_event=on_event),
         environment=os.environ,
+        claims=claims,
     )
 
 

@@ -8,11 +8,13 @@ counts is the verified statement inside the bundle.
 """
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from modelseal.attest.predicates.provenance import rfc3339
+from modelseal.attest.predicates.reference import PREDICATE_TYPE, media_type_of
 from modelseal.errors import ContentError, LimitExceededError, NotFoundError
 from modelseal.oci.content import BytesContent
 from modelseal.oci.descriptor import (
@@ -30,9 +32,13 @@ from modelseal.oci.store import (
     fetch_bytes,
     fetch_manifest,
     push_bytes,
+    push_manifests,
 )
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+DOCUMENT = "application/vnd.modelseal.predicate.v1+json"
+"""Artifact type of a predicate that is attested by its digest (docs/referrers.md)."""
+
 BUNDLE_PREFIX = "application/vnd.dev.sigstore.bundle"
 CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
 PREDICATE_TYPE_ANNOTATION = "dev.sigstore.bundle.predicateType"
@@ -70,20 +76,58 @@ def attach(
     Raises:
         Error: as `ContentWriter.push` does.
     """
-    layer = push_bytes(store, bundle, BUNDLE)
+    return attach_all(store, subject, [(bundle, predicate_type)], created)[0]
+
+
+def attach_all(
+    store: Store, subject: Descriptor, bundles: Sequence[tuple[bytes, str]], created: datetime
+) -> list[Descriptor]:
+    """Store bundles, each with its predicate type, as referrers of `subject`, in one go.
+
+    Returns:
+        The referrers' descriptors, in the order of the bundles.
+
+    Raises:
+        Error: as `ContentWriter.push` does.
+    """
+    store.push(EMPTY_DESCRIPTOR, BytesContent(EMPTY_BYTES))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        layers = list(pool.map(lambda pair: push_bytes(store, pair[0], BUNDLE), bundles))
+    manifests = [
+        Manifest.build(
+            artifact_type=BUNDLE,
+            layers=[layer],
+            subject=subject,
+            annotations={
+                CONTENT_ANNOTATION: "dsse-envelope",
+                PREDICATE_TYPE_ANNOTATION: predicate_type,
+                CREATED_ANNOTATION: rfc3339(created),
+            },
+        )
+        for layer, (_, predicate_type) in zip(layers, bundles, strict=True)
+    ]
+    push_manifests(store, manifests)
+    return [manifest.descriptor for manifest in manifests]
+
+
+def attach_document(
+    store: Store, subject: Descriptor, raw: bytes, predicate_type: str, created: datetime
+) -> Descriptor:
+    """Store a predicate beside `subject`, unsigned; return the blob's descriptor.
+
+    The manifest that holds it is a referrer, so that it is copied along and not thrown away as
+    garbage. Raises as `ContentWriter.push` does.
+    """
+    layer = push_bytes(store, raw, media_type_of(predicate_type))
     store.push(EMPTY_DESCRIPTOR, BytesContent(EMPTY_BYTES))
     manifest = Manifest.build(
-        artifact_type=BUNDLE,
+        artifact_type=DOCUMENT,
         layers=[layer],
         subject=subject,
-        annotations={
-            CONTENT_ANNOTATION: "dsse-envelope",
-            PREDICATE_TYPE_ANNOTATION: predicate_type,
-            CREATED_ANNOTATION: rfc3339(created),
-        },
+        annotations={PREDICATE_TYPE: predicate_type, CREATED_ANNOTATION: rfc3339(created)},
     )
     store.push(manifest.descriptor, BytesContent(manifest.raw))
-    return manifest.descriptor
+    return layer
 
 
 def attached_bundles(

@@ -49,7 +49,7 @@ def build_statement(
     if len(raw) > MAX_PREDICATE_BYTES:
         raise LimitExceededError(
             f"the {predicate_type} predicate is larger than {MAX_PREDICATE_BYTES >> 20} MiB",
-            hint="push the document as an artifact and attest its digest",
+            hint="attest its digest: modelseal attest REF --by-digest …",
         )
     parse_json_object(raw, "the statement")
     if predicate_type != SIGNATURE:  # its predicate is {}, which the library refuses

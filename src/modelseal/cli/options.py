@@ -183,6 +183,24 @@ SigningKey: TypeAlias = Annotated[
         rich_help_panel=_SIGNING,
     ),
 ]
+ByDigest: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--by-digest",
+        help="Store the predicate beside the model and sign its digest, also when it is small.",
+    ),
+]
+Attestations: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attest",
+        metavar="TYPE=FILE",
+        help="Attest this predicate, too, with the same login: a URI or a short name, and a JSON "
+        "file; repeatable.",
+        show_default=False,
+        rich_help_panel=_SIGNING,
+    ),
+]
 IdentityToken: TypeAlias = Annotated[
     str,
     typer.Option(

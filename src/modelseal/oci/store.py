@@ -149,6 +149,20 @@ class SizeChecker(Protocol):
         ...
 
 
+@runtime_checkable
+class ReferrerBatch(Protocol):
+    """Lists several referrers of one manifest in one go: what is dear where a tag has to do it."""
+
+    def push_referrers(self, manifests: Sequence[Manifest]) -> None:
+        """Store manifests with one `subject`, as `push` does; all are listed when this returns.
+
+        Raises:
+            InvalidDocumentError: they have no subject, or several.
+            UnavailableError, AccessDeniedError, ConflictError, LimitExceededError.
+        """
+        ...
+
+
 class TagResolver(Protocol):
     """Knows what names point at."""
 
@@ -237,3 +251,12 @@ def push_bytes(writer: ContentWriter, data: bytes, media_type: str) -> Descripto
     descriptor = Descriptor.of(data, media_type)
     writer.push(descriptor, BytesContent(data))
     return descriptor
+
+
+def push_manifests(writer: ContentWriter, manifests: Sequence[Manifest]) -> None:
+    """Store manifests about one subject, in one go where the store can. Raises as `push` does."""
+    if isinstance(writer, ReferrerBatch) and manifests:
+        writer.push_referrers(manifests)
+        return
+    for manifest in manifests:
+        writer.push(manifest.descriptor, BytesContent(manifest.raw))

@@ -33,6 +33,8 @@ CHECK_IDENTITY: Final = "identity"
 """The certificate names exactly one of the accepted issuers and subjects."""
 CHECK_KEY: Final = "key"
 """The signature is by exactly one of the trusted keys."""
+CHECK_DOCUMENT: Final = "document"
+"""The predicate is a document apart, with the digest and the size that the statement names."""
 CHECK_SUBJECT: Final = "subject"
 """The statement names the digest that was asked for."""
 

@@ -8,13 +8,17 @@ which it does not know, are verified here. Each reason to refuse has its own `re
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from modelseal.errors import UsageError, VerificationError
-from modelseal.oci.descriptor import Digest
+from modelseal.documents import parse_json_object
+from modelseal.errors import ContentMismatchError, UsageError, VerificationError
+from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.trust.bundle import Bundle, parse_bundle
 from modelseal.trust.dsse import Statement, pae, parse_statement
 from modelseal.trust.identity import (
+    CHECK_DOCUMENT,
     CHECK_KEY,
     CHECK_SIGNATURE,
     CHECK_SUBJECT,
@@ -158,6 +162,32 @@ def require_subject(statement: Statement, subject: Digest) -> Statement:
         f"the statement is about {others}, not about {subject}",
         hint="it was moved here from something else, or the tag points at other content now",
         code="wrong-subject",
+    )
+
+
+def statement_of_document(
+    statement: VerifiedStatement, predicate_type: str, document: Descriptor, raw: bytes
+) -> VerifiedStatement:
+    """Return the statement that `statement` makes through a document, which it names by digest.
+
+    Args:
+        statement: verified; `document` and `predicate_type` were read from its predicate.
+        predicate_type: what the document is.
+        document: which bytes it has to be.
+        raw: the bytes that were found.
+
+    Raises:
+        ContentMismatchError: they are others.
+        InvalidDocumentError, LimitExceededError: they are no predicate.
+    """
+    if len(raw) != document.size or Digest.of(raw) != document.digest:
+        raise ContentMismatchError(f"the document {document.digest} has other bytes than signed")
+    predicate = parse_json_object(raw, f"the document {document.digest}")
+    return replace(
+        statement,
+        predicate_type=predicate_type,
+        predicate=MappingProxyType(predicate),
+        checks=(*statement.checks, CHECK_DOCUMENT),
     )
 
 

@@ -3,13 +3,19 @@
 """Sign and attest: statements about a manifest, signed in one go, attached as referrers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelseal.attest.predicates.types import SIGNATURE
-from modelseal.attest.referrers import attach
-from modelseal.attest.statement import build_statement
+from modelseal.attest.predicates.reference import (
+    MAX_REFERENCED_BYTES,
+    Referenced,
+    build_reference,
+    media_type_of,
+)
+from modelseal.attest.predicates.types import OMS, REFERENCE, SIGNATURE, parse_predicate_type
+from modelseal.attest.referrers import attach_all, attach_document
+from modelseal.attest.statement import MAX_PREDICATE_BYTES, build_statement
 from modelseal.documents import parse_json_object
 from modelseal.errors import ContentError, UsageError
 from modelseal.oci.descriptor import Descriptor, Digest
@@ -19,48 +25,85 @@ from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.files import read_file
 from modelseal.workflows.services import Services
 
+_MADE_BY = {
+    SIGNATURE: "modelseal sign REF",
+    OMS: "an OMS signature is about files, and made from the manifest: modelseal sign REF --oms",
+    REFERENCE: "modelseal attest REF --by-digest … makes one",
+}
+_STATEMENT_BYTES = 64 << 10  # what stands around a predicate, at most
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What is to be said about a manifest, and hang on it.
 
     `subject` and `subject_name` are those of a statement whose specification names the model
-    otherwise than by its manifest.
+    otherwise than by its manifest. `document` are the predicate's bytes, when these are stored
+    beside the manifest and signed by digest.
     """
 
     predicate_type: str
     predicate: Mapping[str, Any]
     subject: Digest | None = None
     subject_name: str = ""
+    document: bytes = field(default=b"", repr=False)
 
 
-MAX_PREDICATE_FILE = 8 << 20
 SIGNATURE_CLAIM = Claim(SIGNATURE, {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A statement that now hangs on the manifest."""
+    """A statement that now hangs on the manifest; `document` is what it names by digest."""
 
     predicate_type: str
     referrer: Digest
+    document: Referenced | None = None
 
 
-def read_predicate(path: Path) -> Mapping[str, Any]:
+def read_claim(predicate_type: str, path: Path, *, by_digest: bool = False) -> Claim:
     """Read a predicate from a file that the caller named.
 
+    One that is too large to be signed itself is signed by its digest.
+
+    Args:
+        predicate_type: a URI.
+        path: a JSON object.
+        by_digest: sign the digest, whatever the size.
+
     Raises:
-        UsageError: there is no such file, or it is not one strict JSON object.
+        UsageError: there is no such file, it is too large, it is not one strict JSON object, it
+            does not fit its type, or it is to be a signature.
     """
-    raw = read_file(path, "predicate", limit=MAX_PREDICATE_FILE)
+    if predicate_type in _MADE_BY:
+        raise UsageError(
+            f"a {predicate_type} statement is not made from a file", hint=_MADE_BY[predicate_type]
+        )
+    raw = read_file(path, "predicate", limit=MAX_REFERENCED_BYTES)
+    apart = by_digest or len(raw) > MAX_PREDICATE_BYTES - _STATEMENT_BYTES
     try:
-        return parse_json_object(raw, str(path))
+        predicate = parse_json_object(raw, str(path))
+        if not apart:  # told now, and not when all is pushed
+            build_statement(Digest.of(raw), predicate_type, predicate)
     except ContentError as error:
         raise UsageError(
             str(error),
             hint="a predicate is one JSON object: what is said, without the statement around it",
             code="invalid-predicate",
         ) from error
+    return Claim(predicate_type, predicate, document=raw if apart else b"")
+
+
+def parse_claim(text: str) -> Claim:
+    """Read `TYPE=FILE`: a predicate type, as a URI or a short name, and the predicate's file.
+
+    Raises:
+        UsageError: it is not of this form; else as `read_claim` does.
+    """
+    kind, separator, path = text.partition("=")
+    if not separator or not path:
+        raise UsageError(f"not TYPE=FILE: {text[:200]!r}", hint="for example cyclonedx=bom.json")
+    return read_claim(parse_predicate_type(kind), Path(path))
 
 
 def attest(
@@ -83,21 +126,47 @@ def attest_manifest(
 ) -> tuple[Attached, ...]:
     """Sign and attach `claims` about a manifest that the store holds."""
     services.on_event(StepStarted("sign", f"{len(claims)} statements about {subject.digest}"))
-    payloads = [
-        build_statement(
-            claim.subject or subject.digest,
-            claim.predicate_type,
-            claim.predicate,
-            name=claim.subject_name,
-        )
-        for claim in claims
-    ]
-    bundles = signer.sign(payloads, services.on_event)
+    made = [_statement(subject, claim) for claim in claims]
+    created = services.clock()
+    for claim in claims:
+        if claim.document:
+            attach_document(services.store, subject, claim.document, claim.predicate_type, created)
+    bundles = signer.sign([statement.payload for statement in made], services.on_event)
     services.on_event(StepFinished("sign", f"by {signer.identity}"))
+    services.on_event(StepStarted("attach", f"{len(claims)} statements"))
+    referrers = attach_all(
+        services.store,
+        subject,
+        [(bundle, one.predicate_type) for bundle, one in zip(bundles, made, strict=True)],
+        services.clock(),
+    )
     attached = []
-    for claim, bundle in zip(claims, bundles, strict=True):
-        services.on_event(StepStarted("attach", claim.predicate_type))
-        referrer = attach(services.store, subject, bundle, claim.predicate_type, services.clock())
-        attached.append(Attached(predicate_type=claim.predicate_type, referrer=referrer.digest))
-        services.on_event(StepFinished("attach", f"{claim.predicate_type} as {referrer.digest}"))
+    for one, referrer in zip(made, referrers, strict=True):
+        services.on_event(StepFinished("attach", f"{one.predicate_type} as {referrer.digest}"))
+        attached.append(
+            Attached(
+                predicate_type=one.predicate_type,
+                referrer=referrer.digest,
+                document=one.document,
+            )
+        )
     return tuple(attached)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    predicate_type: str
+    payload: bytes
+    document: Referenced | None = None
+
+
+def _statement(subject: Descriptor, claim: Claim) -> _Made:
+    if not claim.document:
+        about = claim.subject or subject.digest
+        kind, name = claim.predicate_type, claim.subject_name
+        payload = build_statement(about, kind, claim.predicate, name=name)
+        return _Made(predicate_type=claim.predicate_type, payload=payload)
+    document = Descriptor.of(claim.document, media_type_of(claim.predicate_type))
+    referenced = Referenced(claim.predicate_type, document)
+    payload = build_statement(subject.digest, REFERENCE, build_reference(referenced))
+    return _Made(predicate_type=REFERENCE, payload=payload, document=referenced)

@@ -5,7 +5,7 @@
 The steps are those of docs/publishing.md, in its order and numbering.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def publish(
     environment: Mapping[str, str],
     profile: Profile = Profile.MODELPACK,
     oms: bool = False,
+    claims: Sequence[Claim] = (),
 ) -> Publication:
     """Publish the model in `directory` under `tag`.
 
@@ -59,6 +60,7 @@ def publish(
         environment: of the process; it tells the builder and `SOURCE_DATE_EPOCH`.
         profile: what kind of artifact.
         oms: attach also an OMS signature of the files, made from the manifest alone.
+        claims: what else to attest, with the same login.
 
     Raises:
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
@@ -87,10 +89,10 @@ def publish(
         started_on=started,
         finished_on=services.clock(),
     )
-    claims = [SIGNATURE_CLAIM, Claim(PROVENANCE, provenance.to_json())]
+    said = [SIGNATURE_CLAIM, Claim(PROVENANCE, provenance.to_json()), *claims]
     if oms:
-        claims.append(oms_claim(services.store, made.package.manifest))
-    attached = attest_manifest(subject, claims, signer, services)
+        said.append(oms_claim(services.store, made.package.manifest))
+    attached = attest_manifest(subject, said, signer, services)
 
     # (4) Verify what the store now holds, as a stranger would: by digest, over its referrers.
     services.on_event(StepStarted("verify", str(subject.digest)))

@@ -19,6 +19,7 @@ from modelseal.policy.evidence import Evidence
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.workflows.choose import Chosen, choose, document_of
 from modelseal.workflows.gather import ANOTHER_KIND, Gathered, Rejection, gather
+from modelseal.workflows.references import read_documents
 from modelseal.workflows.services import Clock
 from modelseal.workflows.trust import Trust
 
@@ -81,7 +82,9 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     manifest = document_of(store, subject)
 
     # (3) Gather: referrers -> bundles -> verified statements about exactly this digest.
+    #     A predicate that was signed by digest is a document beside the model.
     gathered = gather(store, subject, trust.verifiers)
+    gathered = read_documents(store, gathered, lambda kind: trust.asked_type in {"", kind})
 
     # (4) Decide, from verified statements and the clock alone.
     evidence = Evidence(subject.digest, gathered.statements)

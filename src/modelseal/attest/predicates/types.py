@@ -11,7 +11,9 @@ SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 OMS = "https://model_signing/signature/v1.0"
 """A file-level signature (OpenSSF Model Signing): about files, not about a manifest."""
-OWN_PREFIX = "https://modelseal.dev/attestation/"
+REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
+PROJECT = "https://modelseal.dev"
+OWN_PREFIX = f"{PROJECT}/attestation/"
 
 SHORT_NAMES = {
     "signature": SIGNATURE,
@@ -25,6 +27,7 @@ SHORT_NAMES = {
     "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
     "link": "https://in-toto.io/Link/v1",
     "scai": "https://in-toto.io/attestation/scai/v0.3",
+    "reference": REFERENCE,
     "test-result": "https://in-toto.io/attestation/test-result/v0.1",
 }
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f]{1,2000}")

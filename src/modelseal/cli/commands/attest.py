@@ -10,6 +10,7 @@ import typer
 from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
+    ByDigest,
     IdentityToken,
     Offline,
     Output,
@@ -80,23 +81,25 @@ def sign(
 def attest(
     reference: ReferenceArgument,
     predicate_type: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--type",
             metavar="URI",
-            help="The predicate type: a URI or a short name such as slsaprovenance1.",
+            help="The predicate type: a URI or a short name such as slsaprovenance1; repeatable, "
+            "each with its --predicate.",
             show_default=False,
         ),
     ],
     predicate: Annotated[
-        Path,
+        list[Path],
         typer.Option(
             "--predicate",
             metavar="FILE",
-            help="The predicate: a JSON object.",
+            help="The predicate: a JSON object; repeatable.",
             show_default=False,
         ),
     ],
+    by_digest: ByDigest = False,
     key: SigningKey = None,
     identity_token: IdentityToken = "",
     signing_config: SigningConfigFile = None,
@@ -106,30 +109,33 @@ def attest(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Attach a signed statement about the manifest that REF points at.
+    """Attach signed statements about the manifest that REF points at.
+
+    A predicate over 8 MiB is stored beside the model, and its digest is signed.
 
     \b
     Example:
       modelseal attest ghcr.io/acme/fraud:1.4.0 --type cyclonedx --predicate bom.json
+      modelseal attest oci:./store:1.4.0 --key modelseal.key \\
+        --type cyclonedx --predicate bom.json --type scai --predicate scan.json
     """
-    from modelseal.attest.predicates.types import OMS, SIGNATURE, parse_predicate_type
+    from modelseal.attest.predicates.types import parse_predicate_type
     from modelseal.cli.answer import answering
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
-    from modelseal.workflows.attest import Claim, read_predicate
+    from modelseal.workflows.attest import read_claim
 
     answering(output)
-    kind = parse_predicate_type(predicate_type)
-    if kind == SIGNATURE:
+    if len(predicate_type) != len(predicate):
         raise UsageError(
-            "a signature has no predicate of its own", hint=f"modelseal sign {reference}"
+            f"there are {len(predicate_type)} --type and {len(predicate)} --predicate",
+            hint="each --predicate FILE needs the --type that it is of",
         )
-    if kind == OMS:
-        raise UsageError(
-            "an OMS signature is about files, and made from the manifest",
-            hint=f"modelseal sign {reference} --oms",
-        )
-    claim = Claim(kind, read_predicate(predicate))
+    kinds = [parse_predicate_type(text) for text in predicate_type]
+    claims = [
+        read_claim(kind, path, by_digest=by_digest)
+        for kind, path in zip(kinds, predicate, strict=True)
+    ]
     chosen = settings(
         key=key,
         identity_token=identity_token,
@@ -138,7 +144,7 @@ def attest(
         offline=offline,
         registry=registry,
     )
-    _attest(reference, [claim], chosen, quiet=quiet, output=output)
+    _attest(reference, claims, chosen, quiet=quiet, output=output)
 
 
 def _attest(

@@ -11,6 +11,7 @@ import typer
 from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
+    Attestations,
     DirectoryArgument,
     IdentityToken,
     IgnoreLimits,
@@ -199,6 +200,7 @@ def publish(
     offline: Offline = False,
     oms: SignOms = False,
     oms_file: OmsFile = None,
+    attest: Attestations = None,
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
     ignore_limits: IgnoreLimits = False,
@@ -217,6 +219,8 @@ def publish(
       modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0
       modelseal publish ./fraud oci:./store:1.4.0 --key modelseal.key
       modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0 --oms --oms-file fraud.sig
+      modelseal publish ./fraud ghcr.io/acme/fraud:1.4.0 \\
+        --attest cyclonedx=bom.json --attest test-result=tests.json
     """
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.progress import progress
@@ -227,6 +231,7 @@ def publish(
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
     from modelseal.workflows.oms import check_new, write_signature
+    from modelseal.workflows.attest import parse_claim
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
 
@@ -242,6 +247,7 @@ def publish(
     )
     target = parse_reference(reference)
     tag = tag_of(target)
+    claims = [parse_claim(text) for text in attest or ()]
     services = services_to_push(
         target.location,
         chosen.registry,
@@ -261,6 +267,7 @@ def publish(
             environment=os.environ,
             profile=Profile(profile.value),
             oms=oms or oms_file is not None,
+            claims=claims,
         )
     if oms_file is not None and done.oms is not None:
         write_signature(oms_file, done.oms.bundle)

@@ -101,10 +101,19 @@ def verification(item: Verification, reference: str) -> dict[str, Any]:
     }
 
 
-def attached(items: "tuple[Attached, ...]") -> list[dict[str, str]]:
-    """Return which statements now hang where."""
+def attached(items: "tuple[Attached, ...]") -> list[dict[str, Any]]:
+    """Return which statements now hang where, and what they name by digest."""
     return [
-        {"predicateType": item.predicate_type, "referrer": str(item.referrer)} for item in items
+        {
+            "predicateType": item.predicate_type,
+            "referrer": str(item.referrer),
+            "document": item.document
+            and {
+                "predicateType": item.document.predicate_type,
+                **descriptor(item.document.document),
+            },
+        }
+        for item in items
     ]
 
 

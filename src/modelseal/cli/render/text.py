@@ -70,6 +70,9 @@ def attached(items: "tuple[Attached, ...]") -> Iterator[str]:
     """Write which statements now hang where."""
     for item in items:
         yield f"  {printable(item.predicate_type)}"
+        if item.document is not None:
+            of_size = size(item.document.document.size)
+            yield f"    for {printable(item.document.predicate_type)} ({of_size})"
         yield f"    {item.referrer}"
 
 

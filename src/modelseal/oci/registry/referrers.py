@@ -20,7 +20,7 @@ no decision may rest on the absence of a statement.
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelseal.documents import canonical_json, parse_json_object
@@ -83,25 +83,30 @@ class Referrers:
             entries = _entries(self._read_tag(subject, PULL))
         return _descriptors(entries, subject)
 
-    def record(self, subject: Digest, entry: Descriptor, answer: Answer) -> None:
-        """See to it that a manifest that was just pushed is listed.
+    def record(self, subject: Digest, pushed: Sequence[tuple[Descriptor, Answer]]) -> None:
+        """See to it that manifests that were just pushed are listed.
 
         Args:
-            subject: what the manifest is about.
-            entry: the manifest, with `artifactType` and annotations.
-            answer: to the push; with `OCI-Subject` the registry says that it keeps the list.
+            subject: what the manifests are about.
+            pushed: each manifest, with `artifactType` and annotations, and the answer to its
+                push; with `OCI-Subject` the registry says that it keeps the list.
 
         The caller holds the lock of the subject, from before the push on.
 
         Raises:
             ConflictError: others keep overwriting the fallback tag.
         """
-        if answer.headers.get("oci-subject", "") == str(subject):
+        entries = [
+            entry
+            for entry, answer in pushed
+            if answer.headers.get("oci-subject", "") != str(subject)
+        ]
+        if not entries:
             return
         listed = self._from_api(subject, PUSH)
-        if listed is not None and _has(listed, str(entry.digest)):
+        if listed is not None and all(_has(listed, str(entry.digest)) for entry in entries):
             return
-        self._merge(subject, entry)
+        self._merge(subject, entries)
 
     def _from_api(self, subject: Digest, actions: str) -> list[object] | None:
         """Return the raw entries of all pages; None if the registry has no such API."""
@@ -152,10 +157,10 @@ class Referrers:
         expect(answer, {200}, what, self._client.registry)
         return _index(answer.body, what)
 
-    def _merge(self, subject: Digest, entry: Descriptor) -> None:
-        """Put our entry into the fallback index, and see that it stays."""
+    def _merge(self, subject: Digest, entries: Sequence[Descriptor]) -> None:
+        """Put our entries into the fallback index, and see that they stay."""
         ours = self._written.setdefault(subject, {})
-        ours[str(entry.digest)] = entry.to_json()
+        ours.update({str(entry.digest): entry.to_json() for entry in entries})
         settled = False
         for number in range(_READS):
             index = self._read_tag(subject, PUSH)

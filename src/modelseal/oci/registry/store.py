@@ -282,8 +282,31 @@ class RegistryStore:
         else:
             with lock_of(referrer[0]):
                 answer = self._put_manifest(expected, raw, str(expected.digest))
-                self._referrers.record(*referrer, answer)
+                self._referrers.record(referrer[0], [(referrer[1], answer)])
         self._pushed.put(_bare(expected), raw)
+
+    def push_referrers(self, manifests: Sequence[Manifest]) -> None:
+        """Store manifests about one subject, and list them together.
+
+        Raises:
+            InvalidDocumentError: they have no subject, or several.
+            UnavailableError, AccessDeniedError, ConflictError, LimitExceededError.
+        """
+        referrers = [referrer_of(manifest.raw, manifest.descriptor) for manifest in manifests]
+        subjects = {found[0] if found else None for found in referrers}
+        subject = subjects.pop() if len(subjects) == 1 else None
+        if subject is None:
+            raise InvalidDocumentError("these manifests are not about one subject")
+        with lock_of(subject):
+            pushed = []
+            for manifest, found in zip(manifests, referrers, strict=True):
+                assert found is not None
+                name = str(manifest.descriptor.digest)
+                answer = self._put_manifest(manifest.descriptor, manifest.raw, name)
+                pushed.append((found[1], answer))
+            self._referrers.record(subject, pushed)
+        for manifest in manifests:
+            self._pushed.put(_bare(manifest.descriptor), manifest.raw)
 
     def _put_manifest(self, manifest: Descriptor, raw: bytes, name: str) -> Answer:
         what = f"the manifest {name} of {self}"
