@@ -20,6 +20,7 @@ from modelseal.cli.commands import (
     login,
     model,
     pull,
+    referrers,
     verify,
 )
 from modelseal.cli.exit_codes import ExitCode, exit_code_for
@@ -47,6 +48,7 @@ inspect.register(app)
 diff.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(cache.app, name="cache")
+app.add_typer(referrers.app, name="referrers")
 
 
 def _version(value: bool) -> None:

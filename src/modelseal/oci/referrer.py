@@ -25,6 +25,7 @@ def referrer_of(raw: bytes, descriptor: Descriptor) -> tuple[Digest, Descriptor]
     if descriptor.media_type in INDEX_TYPES:
         index = Index.parse(raw, descriptor.media_type)
         subject, annotations = index.subject, index.annotations
+        artifact_type = index.artifact_type
     else:
         manifest = Manifest.parse(raw, descriptor.media_type)
         subject, annotations = manifest.subject, manifest.annotations

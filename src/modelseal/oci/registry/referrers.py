@@ -108,6 +108,29 @@ class Referrers:
             return
         self._merge(subject, entries)
 
+    def listed_by_api(self, subject: Digest) -> list[object] | None:
+        """Return the entries of the registry's own list; None if it keeps none."""
+        return self._from_api(subject, PULL)
+
+    def listed_by_tag(self, subject: Digest) -> tuple[list[object], str]:
+        """Return the entries under the fallback tag, and why they are none if that is broken."""
+        try:
+            return _entries(self._read_tag(subject, PULL)), ""
+        except InvalidDocumentError as error:
+            return [], str(error)
+
+    def write_list(self, subject: Digest, entries: Sequence[object]) -> None:
+        """Put these entries under the fallback tag; what else the index says stays.
+
+        Raises:
+            LimitExceededError: the list would be larger than a manifest may be.
+        """
+        try:
+            index = self._read_tag(subject, PUSH)
+        except InvalidDocumentError:
+            index = {"schemaVersion": 2, "mediaType": INDEX}
+        self._put_tag(subject, {**index, "manifests": list(entries)})
+
     def _from_api(self, subject: Digest, actions: str) -> list[object] | None:
         """Return the raw entries of all pages; None if the registry has no such API."""
         if self._has_no_api:
@@ -181,11 +204,14 @@ class Referrers:
     def _write_tag(
         self, subject: Digest, index: Mapping[str, Any], missing: list[dict[str, Any]]
     ) -> None:
-        tag = fallback_tag(subject)
-        what = f"the list of referrers {tag}"
         # Whatever others wrote stays as they wrote it; only what stands there twice goes.
         entries = [*_once(_entries(index)), *missing]
-        raw = canonical_json({**index, "mediaType": INDEX, "manifests": entries})
+        self._put_tag(subject, {**index, "manifests": entries})
+
+    def _put_tag(self, subject: Digest, index: Mapping[str, Any]) -> None:
+        tag = fallback_tag(subject)
+        what = f"the list of referrers {tag}"
+        raw = canonical_json({**index, "mediaType": INDEX})
         if len(raw) > MAX_MANIFEST_BYTES:
             raise LimitExceededError(f"{what} would be larger than 4 MiB")
         answer = self._client.call(

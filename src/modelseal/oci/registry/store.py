@@ -31,11 +31,13 @@ from modelseal.oci.registry.answers import Answer, expect
 from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.limits import BodyLimit, check_sizes, policy_of
+from modelseal.oci.registry.mending import Access, repair
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.ranges import RangeBody
 from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
 from modelseal.oci.registry.upload import upload_blob
 from modelseal.oci.registry.uploads import Entry, UploadJournal, no_entry
+from modelseal.oci.repair import Repair
 
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_TYPES))}
 _STORED = frozenset({200, 201, 202})
@@ -239,6 +241,9 @@ class RegistryStore:
             NotFoundError: there is no such repository.
             LimitExceededError: there are more than 100,000.
         """
+        yield from (tag for tag in self._all_tags() if not _FALLBACK_TAG.fullmatch(tag))
+
+    def _all_tags(self) -> list[str]:
         what = f"the tags of {self}"
         found: set[str] = set()
         target: str | Target = f"tags/list?n={_PAGE}"
@@ -248,8 +253,7 @@ class RegistryStore:
             found.update(_tags(answer, what))
             following = next_page(answer, what)
             if following is None:
-                yield from sorted(tag for tag in found if not _FALLBACK_TAG.fullmatch(tag))
-                return
+                return sorted(found)
             if len(found) > _MAX_TAGS:
                 break
             target = following
@@ -270,6 +274,29 @@ class RegistryStore:
             InvalidDocumentError: the list is broken as a whole.
         """
         yield from self._referrers.find(subject.digest)
+
+    def repair_referrers(
+        self, subject: Descriptor, digests: Sequence[Digest] = (), *, dry_run: bool = False
+    ) -> Repair:
+        """Find what is wrong with the list of referrers of `subject`, and mend it.
+
+        Args:
+            subject: what the list is about.
+            digests: manifests that may belong into it: no registry lists those without a tag.
+            dry_run: write nothing.
+
+        Raises:
+            Error: as `modelseal.oci.registry.mending.repair` does.
+        """
+        access = Access(
+            get=lambda digest: self._fetched.get(digest) or self._get_manifest(digest, PULL),
+            get_tag=lambda tag: self._get_manifest(tag, PULL),
+            put=lambda manifest, raw: self._put_manifest(manifest, raw, str(manifest.digest)),
+            tags=self._all_tags,
+            sleep=self._options.retry.sleep,
+        )
+        with lock_of(subject.digest):
+            return repair(self._referrers, access, subject, digests, dry_run=dry_run)
 
     def _push_manifest(self, expected: Descriptor, content: Content) -> None:
         if expected.size > MAX_MANIFEST_BYTES:
