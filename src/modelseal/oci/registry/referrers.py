@@ -12,15 +12,19 @@ others; hints of the wrong shape (`artifactType`, `annotations`) are dropped.
 
 Writing the fallback tag is read, merge, write, read back: registries ignore `If-Match`, so two
 writers can still overwrite each other. In one process a lock keeps them apart. Between
-processes our entry is looked for twice, at once and after a moment chosen by chance, and put in
-again until it stays; entries that this store wrote earlier are put back if they are gone. A
-writer that holds an old copy for longer than that moment can still drop an entry, which is why
-no decision may rest on the absence of a statement.
+processes every writer puts back not only its own entries but all that it has seen in the list,
+and leaves only when nobody changed it for a while: a multiple of what the registry takes for an
+answer just now, because that is how old a copy is that another writer may still hold. Whoever
+was overwritten waits for a moment chosen by chance, longer each time. A writer that holds an old
+copy for longer than all that can still drop an entry, which is why no decision may rest on the
+absence of a statement.
 """
 
+import contextlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from modelseal.documents import canonical_json, parse_json_object
@@ -42,10 +46,15 @@ from modelseal.oci.store import MAX_REFERRERS
 
 _MAX_PAGES = 200
 _NO_API = frozenset({400, 404, 405, 406, 501})
-_READS = 24
-"""How often the fallback index is read while others keep overwriting it; three times if none."""
+_WRITES = 32
+"""How often the fallback index is written while others keep overwriting it; once if none."""
+_READS = 10 * _WRITES
 _SETTLING = (0.05, 0.2)
-"""Seconds after which our entry is looked for a second time; chosen by chance in between."""
+"""Seconds for which the index has to stay as it is; chosen by chance in between."""
+_SLOWNESS = 4
+"""How many times the slowest answer it has to stay as it is, if that is longer."""
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
 
 # One lock for each of a few groups of subjects, so that the stores of one process (and of any
 # number of repositories) share them without a table that grows.
@@ -184,18 +193,22 @@ class Referrers:
         """Put our entries into the fallback index, and see that they stay."""
         ours = self._written.setdefault(subject, {})
         ours.update({str(entry.digest): entry.to_json() for entry in entries})
-        settled = False
+        wanted: dict[str, Any] = {}
+        watch = _Watch(self._options.retry.sleep)
         for number in range(_READS):
-            index = self._read_tag(subject, PUSH)
-            missing = [item for item in ours.values() if not _has(_entries(index), item["digest"])]
-            if missing:
-                self._write_tag(subject, index, missing)
-                settled = False
-            elif settled or number == 0:
-                return
-            else:
-                self._options.retry.sleep(between(*_SETTLING))
-                settled = True
+            with watch.timing():
+                index = self._read_tag(subject, PUSH)
+            listed = _by_digest(_entries(index))
+            wanted = {**wanted, **listed, **ours}
+            missing = [item for digest, item in wanted.items() if digest not in listed]
+            if not missing:
+                if number == 0 or watch.stayed(listed):
+                    return
+            elif watch.may_write():
+                if watch.writes > _WRITES:
+                    break
+                with watch.timing():
+                    self._write_tag(subject, index, missing)
         raise ConflictError(
             f"others keep overwriting the list of referrers of {subject}",
             hint="attach again when fewer write at once; the statement itself is stored",
@@ -225,6 +238,44 @@ class Referrers:
             )
         )
         expect(answer, {200, 201, 202}, what, self._client.registry)
+
+
+class _Watch:
+    """Watches a list that others write, too: when to write, and when it is left alone."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self.writes = 0
+        self._sleep = sleep
+        self._slowest = 0.0
+        self._rested = True
+        self._last: object = None
+
+    @contextlib.contextmanager
+    def timing(self) -> Iterator[None]:
+        """Note how long the registry takes for an answer."""
+        started = time.monotonic()
+        yield
+        self._slowest = max(self._slowest, time.monotonic() - started)
+
+    def stayed(self, listed: object) -> bool:
+        """Tell whether the list is as it was a while ago; if not, wait for that while."""
+        if self._last == listed:
+            return True
+        self._last = listed
+        self._sleep(max(between(*_SETTLING), _SLOWNESS * self._slowest))
+        return False
+
+    def may_write(self) -> bool:
+        """Tell whether to write now; if we were overwritten, wait, and read again first."""
+        self._last = None
+        if self._rested:
+            self.writes += 1
+            self._rested = False
+            return True
+        longest = min(_FIRST_PAUSE * 2.0**self.writes, _LONGEST_PAUSE)
+        self._sleep(between(0.0, max(longest, self._slowest)))
+        self._rested = True
+        return False
 
 
 _ACCEPT = {"Accept": INDEX}
@@ -269,6 +320,11 @@ def _entries(index: Mapping[str, Any]) -> list[object]:
 
 def _digest_of(entry: object) -> object:
     return entry.get("digest") if isinstance(entry, dict) else None
+
+
+def _by_digest(entries: list[object]) -> dict[str, Any]:
+    named = ((_digest_of(entry), entry) for entry in entries)
+    return {digest: entry for digest, entry in named if isinstance(digest, str)}
 
 
 def _has(entries: list[object], digest: str) -> bool:
