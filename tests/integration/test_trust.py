@@ -20,6 +20,7 @@ from modelseal.trust.keys import generate_key, load_private_key, load_public_key
 from modelseal.trust.oidc import IdentityTokens
 from modelseal.trust.signer import KeySigner, SigstoreSigner
 from modelseal.trust.trusted_root import load_trust_config, load_trusted_root
+from modelseal.trust.uploads import Patience
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier
 
 PAYLOADS = [statement(predicate={"number": number}) for number in range(3)]
@@ -222,6 +223,7 @@ def test_a_timestamp_authority_that_is_down_is_told(
     signer = SigstoreSigner(
         load_trust_config(private_sigstore.trusted_root, down),
         IdentityTokens(explicit=private_sigstore.token()),
+        patience=Patience(attempts=2, first_wait=0.01),
     )
     with pytest.raises(UnavailableError, match="a proof for the signature is missing"):
         signer.sign(PAYLOADS[:1])

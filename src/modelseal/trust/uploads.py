@@ -93,11 +93,11 @@ class Persistence:
         """Wait for as long as it takes after these failures, and tell so.
 
         Raises:
-            Error: of the first failure, when waiting does not help.
+            Error: of the one that asks for the longest wait, when waiting does not help.
         """
         self.failures += 1
-        error = setbacks[0].error
-        asked = max((s.asked for s in setbacks if s.asked is not None), default=None)
+        longest = max(setbacks, key=lambda one: -1.0 if one.asked is None else one.asked)
+        error, asked = longest.error, longest.asked
         seconds = self._back_off() if asked is None else asked * _random.uniform(1.0, 1.1)
         if self.failures >= self.patience.attempts:
             raise error
