@@ -15,7 +15,6 @@ from tests.support.registry_store import push_model
 from modelseal.attest.predicates.reference import MAX_REFERENCED_BYTES
 from modelseal.attest.predicates.types import REFERENCE, SIGNATURE
 from modelseal.errors import (
-    InvalidDocumentError,
     LimitExceededError,
     NotFoundError,
     UsageError,
@@ -241,12 +240,11 @@ def test_a_signature_is_never_a_document(shelf: Shelf) -> None:
 
 def test_what_is_no_predicate_is_refused_before_anything_is_signed(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
-    path.write_text("[]")
-    with pytest.raises(InvalidDocumentError):
-        parse_claim(f"{BOM}={path}")
-    path.write_text("{}")
-    with pytest.raises(InvalidDocumentError):
-        parse_claim(f"cyclonedx={path}")
+    for kind, text in ((BOM, "[]"), ("cyclonedx", "{}")):
+        path.write_text(text)
+        with pytest.raises(UsageError) as caught:
+            parse_claim(f"{kind}={path}")
+        assert caught.value.reason == "invalid-predicate"
     for text in ("cyclonedx", "cyclonedx=", ""):
         with pytest.raises(UsageError, match="TYPE=FILE"):
             parse_claim(text)
