@@ -230,8 +230,8 @@ def publish(
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
-    from modelseal.workflows.oms import check_new, write_signature
     from modelseal.workflows.attest import parse_claim
+    from modelseal.workflows.oms import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
 
