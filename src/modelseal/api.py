@@ -25,6 +25,7 @@ from modelseal.oci.events import (
 from modelseal.oci.reference import Reference, parse_reference
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.trust.events import SigningDelayed
+from modelseal.trust.identity import Profile
 from modelseal.workflows import copy as copy_workflow
 from modelseal.workflows import load as load_workflow
 from modelseal.workflows import publish as publish_workflow
@@ -86,6 +87,8 @@ class Believe:
         certificate_oidc_issuer: the issuer that has to vouch for it, exactly.
         key: a file with the public key (PEM) that has to have signed, or the URI of a key in a
             KMS.
+        profile: what to insist on: `keyless` (the default for an identity), `keyless-private` (all
+            that `trusted_root` names), or `key` (the default for a key).
         policy: a policy file that has to allow the model.
         trusted_root: the Sigstore that is believed; None means the public good one.
         offline: open no connection: the model comes from the cache, and the trusted root from its
@@ -95,6 +98,7 @@ class Believe:
     certificate_identity: str = ""
     certificate_oidc_issuer: str = ""
     key: Path | str | None = None
+    profile: str | None = None
     policy: Path | str | None = None
     trusted_root: Path | str | None = None
     offline: bool = False
@@ -324,6 +328,7 @@ def _believing(
         registry=registry or RegistryOptions(),
         key=believe.key,
         pin=_pin,
+        profile=_profile(believe.profile),
         policy=_path(believe.policy),
         trusted_root=_path(believe.trusted_root),
         certificate_identity=believe.certificate_identity,
@@ -341,6 +346,15 @@ def _trust(settings: Settings) -> Trust:
             hint="give Believe(certificate_identity=…, certificate_oidc_issuer=…), key= or policy=",
         )
     return trust
+
+
+def _profile(name: str | None) -> Profile | None:
+    try:
+        return None if name is None else Profile(name)
+    except ValueError as error:
+        raise UsageError(
+            f"there is no profile {name!r}", hint=f"profiles: {', '.join(Profile)}"
+        ) from error
 
 
 def _path(value: Path | str | None) -> Path | None:

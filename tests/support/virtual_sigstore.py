@@ -102,13 +102,14 @@ class VirtualSigstore:
         pae = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
         signature = key.sign(pae, _SHA256)
         logged = logged_at or dt.datetime.now(dt.UTC)
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
         return {
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {
                 "certificate": {
                     "rawBytes": _b64(certificate.public_bytes(serialization.Encoding.DER))
                 },
-                "tlogEntries": [self._entry(payload, signature, certificate, logged)],
+                "tlogEntries": [self._entry(payload, signature, pem, logged)],
             },
             "dsseEnvelope": {
                 "payload": _b64(payload),
@@ -186,8 +187,32 @@ class VirtualSigstore:
         head = struct.pack("!B32sQH", 0, log_id, milliseconds, 0)
         return head + struct.pack("!BBH", 4, 3, len(signature)) + signature
 
+    def log_entry(
+        self, bundle: dict[str, Any], logged: dt.datetime, verifier: bytes = b""
+    ) -> dict[str, Any]:
+        """Return one more log entry for a signed bundle, at another place of another tree.
+
+        Args:
+            bundle: what is logged.
+            logged: what time the log promises.
+            verifier: the PEM that the entry names; the bundle's certificate when empty.
+        """
+        envelope = bundle["dsseEnvelope"]
+        if not verifier:
+            der = base64.b64decode(bundle["verificationMaterial"]["certificate"]["rawBytes"])
+            certificate = x509.load_der_x509_certificate(der)
+            verifier = certificate.public_bytes(serialization.Encoding.PEM)
+        signature = base64.b64decode(envelope["signatures"][0]["sig"])
+        payload = base64.b64decode(envelope["payload"])
+        return self._entry(payload, signature, verifier, logged, index=7)
+
     def _entry(
-        self, payload: bytes, signature: bytes, certificate: x509.Certificate, logged: dt.datetime
+        self,
+        payload: bytes,
+        signature: bytes,
+        verifier: bytes,
+        logged: dt.datetime,
+        index: int = 0,
     ) -> dict[str, Any]:
         body = _canonical(
             {
@@ -199,7 +224,7 @@ class VirtualSigstore:
                     "signatures": [
                         {
                             "signature": _b64(signature),
-                            "verifier": _b64(certificate.public_bytes(serialization.Encoding.PEM)),
+                            "verifier": _b64(verifier),
                         }
                     ],
                 },
@@ -215,10 +240,10 @@ class VirtualSigstore:
             "body": _b64(body),
             "integratedTime": seconds,
             "logID": log_id.hex(),
-            "logIndex": 0,
+            "logIndex": index,
         }
         return {
-            "logIndex": "0",
+            "logIndex": str(index),
             "logId": {"keyId": _b64(log_id)},
             "kindVersion": {"kind": "dsse", "version": "0.0.1"},
             "integratedTime": str(seconds),

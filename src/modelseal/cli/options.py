@@ -258,6 +258,28 @@ CertificateIssuer: TypeAlias = Annotated[
         rich_help_panel=_TRUST,
     ),
 ]
+
+
+class TrustProfile(StrEnum):
+    """What a verifier insists on (`trust.identity.Profile`)."""
+
+    KEYLESS = "keyless"
+    KEYLESS_PRIVATE = "keyless-private"
+    KEY = "key"
+
+
+VerificationProfile: TypeAlias = Annotated[
+    TrustProfile | None,
+    typer.Option(
+        "--profile",
+        help="What to insist on. keyless: certificate, CT log, transparency log and time; "
+        "keyless-private: all that --trusted-root names; key: a signature by --key. Without it: "
+        "keyless for an identity, key for a key.",
+        envvar="MODELSEAL_PROFILE",
+        show_default=False,
+        rich_help_panel=_TRUST,
+    ),
+]
 PublicKey: TypeAlias = Annotated[
     str | None,
     typer.Option(

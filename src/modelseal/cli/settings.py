@@ -5,6 +5,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,6 +21,9 @@ from modelseal.workflows.wiring import (
     no_pin,
 )
 
+if TYPE_CHECKING:
+    from modelseal.trust.identity import Profile
+
 COSIGN_PASSPHRASE_VARIABLE = "COSIGN_PASSWORD"  # noqa: S105 - the name of it
 CLIENT_PASSPHRASE_VARIABLE = "MODELSEAL_CLIENT_KEY_PASSPHRASE"  # noqa: S105 - the name of it
 
@@ -33,6 +37,7 @@ def settings(
     signing_config: Path | None = None,
     certificate_identity: str = "",
     certificate_oidc_issuer: str = "",
+    profile: str | None = None,
     policy: Path | None = None,
     offline: bool = False,
     cache: BlobCache | None = None,
@@ -50,10 +55,19 @@ def settings(
         signing_config=signing_config,
         certificate_identity=certificate_identity,
         certificate_oidc_issuer=certificate_oidc_issuer,
+        profile=_profile(profile),
         policy=policy,
         offline=offline,
         cache=cache,
     )
+
+
+def _profile(name: str | None) -> "Profile | None":
+    if name is None:
+        return None
+    from modelseal.trust.identity import Profile
+
+    return Profile(name)
 
 
 def _registry(flags: RegistryFlags, *, ignore_limits: bool) -> RegistryOptions:

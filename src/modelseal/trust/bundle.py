@@ -7,7 +7,9 @@ the verifiers. Source: sigstore/protobuf-specs, `sigstore_bundle.proto`; cosign,
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from modelseal.documents import canonical_json, parse_json_object
@@ -24,15 +26,15 @@ from modelseal.trust.dsse import (
 BUNDLE_V03: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 """What is written, and what cosign takes from a registry."""
 
-MEDIA_TYPES: Final = frozenset(
+MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        BUNDLE_V03,
-        "application/vnd.dev.sigstore.bundle+json;version=0.3",
-        "application/vnd.dev.sigstore.bundle+json;version=0.2",
-        "application/vnd.dev.sigstore.bundle+json;version=0.1",
+        BUNDLE_V03: "0.3",
+        "application/vnd.dev.sigstore.bundle+json;version=0.3": "0.3",
+        "application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
+        "application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
     }
 )
-"""What is read: all that sigstore verifies."""
+"""What is read: all that sigstore verifies, and which version of the format each is."""
 
 MAX_BUNDLE_BYTES: Final = 16 << 20
 """Largest bundle, in bytes, that is read or written."""
@@ -44,26 +46,54 @@ _MAX_KIND = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """What a bundle holds, decoded. Nothing of it was checked.
+class Material:
+    """What stands in a bundle beside the content, decoded. Nothing of it was checked.
 
     Attributes:
         raw: The bytes as they came.
-        envelope: The signed envelope.
+        version: Of the bundle format: `0.1`, `0.2` or `0.3`.
         certificate: The signing certificate, DER; empty in a key-signed bundle.
+        chain: Certificates above it that the bundle brings along, DER. They are never believed.
         key_hint: In a key-signed bundle, what it says about the key (may be empty); else None.
         log_kinds: The kind and version of each transparency log entry, as `dsse 0.0.1`.
-        timestamps: How many RFC 3161 timestamps it has.
+        log_entries: The entries as they stand there, for `proofs.log` to read.
+        timestamps: The RFC 3161 responses, DER.
         log_time: Whether a log entry claims a time and has the log's promise for it (Rekor v1).
     """
 
     raw: bytes = field(repr=False)
-    envelope: Envelope = field(repr=False)
+    version: str
     certificate: bytes = field(repr=False)
+    chain: tuple[bytes, ...] = field(repr=False)
     key_hint: str | None
     log_kinds: tuple[str, ...]
-    timestamps: int
+    log_entries: tuple[Mapping[str, Any], ...] = field(repr=False, hash=False)
+    timestamps: tuple[bytes, ...] = field(repr=False)
     log_time: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle(Material):
+    """A bundle that signs a statement.
+
+    Attributes:
+        envelope: The signed envelope.
+    """
+
+    envelope: Envelope = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobBundle(Material):
+    """A bundle that signs a blob. No statement comes from one.
+
+    Attributes:
+        signature: Over the blob's bytes.
+        digest: The SHA-256 that the bundle says the blob has; empty when it says none.
+    """
+
+    signature: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
 
 
 def parse_bundle(raw: bytes) -> Bundle:
@@ -72,6 +102,18 @@ def parse_bundle(raw: bytes) -> Bundle:
     Raises:
         VerificationError: `broken-bundle`, or `not-a-statement` for a bundle that signs a blob.
     """
+    bundle = parse_any_bundle(raw)
+    if isinstance(bundle, BlobBundle):
+        raise VerificationError(
+            "the bundle signs a blob, not a statement about a manifest",
+            hint="sign with `modelseal sign` or `cosign sign`, which write statements",
+            code="not-a-statement",
+        )
+    return bundle
+
+
+def parse_any_bundle(raw: bytes) -> Bundle | BlobBundle:
+    """Read a bundle of either kind. Raises `VerificationError`, as `parse_bundle` does."""
     if len(raw) > MAX_BUNDLE_BYTES:
         broken(f"it is larger than {MAX_BUNDLE_BYTES >> 20} MiB")
     try:
@@ -85,39 +127,53 @@ def parse_bundle(raw: bytes) -> Bundle:
     media_type = value.get("mediaType")
     if not isinstance(media_type, str) or media_type not in MEDIA_TYPES:
         broken("its mediaType is not a Sigstore bundle's, version 0.1 to 0.3")
-    if "messageSignature" in value and "dsseEnvelope" not in value:
-        raise VerificationError(
-            "the bundle signs a blob, not a statement about a manifest",
-            hint="sign with `modelseal sign` or `cosign sign`, which write statements",
-            code="not-a-statement",
-        )
+    if ("messageSignature" in value) is ("dsseEnvelope" in value):
+        broken("it does not have exactly one of a messageSignature and a dsseEnvelope")
+    material = _material(raw, MEDIA_TYPES[media_type], value.get("verificationMaterial"))
     if "messageSignature" in value:
-        broken("it has both a messageSignature and a dsseEnvelope")
-    return _bundle(raw, value)
+        return _blob(value["messageSignature"], material)
+    return Bundle(envelope=parse_envelope(value["dsseEnvelope"]), **material)
 
 
 _BROKEN_HINT = "fetch it again; if it is stored like that, sign anew"
 _CONTENTS = ("publicKey", "certificate", "x509CertificateChain")
 
 
-def _bundle(raw: bytes, value: dict[str, Any]) -> Bundle:
+def _blob(value: object, material: dict[str, Any]) -> BlobBundle:
+    message = strict_object(value, "messageSignature", {"messageDigest", "signature"})
+    digest = b""
+    if "messageDigest" in message:
+        where = "messageSignature.messageDigest"
+        said = strict_object(message["messageDigest"], where, {"algorithm", "digest"})
+        if said.get("algorithm") != "SHA2_256":
+            broken(f"{where} is not a SHA2_256")
+        digest = strict_base64(said.get("digest"), where)
+    signature = strict_base64(message.get("signature"), "messageSignature.signature")
+    return BlobBundle(signature=signature, digest=digest, **material)
+
+
+def _material(raw: bytes, version: str, value: object) -> dict[str, Any]:
+    """Return the fields of `Material`."""
     material = strict_object(
-        value.get("verificationMaterial"),
+        value,
         "verificationMaterial",
         {*_CONTENTS, "tlogEntries", "timestampVerificationData"},
     )
     if sum(content in material for content in _CONTENTS) != 1:
         broken("it does not have exactly one of a public key and a certificate")
     entries = _list(material.get("tlogEntries", []), "tlogEntries", _MAX_LOG_ENTRIES)
-    return Bundle(
-        raw=raw,
-        envelope=parse_envelope(value.get("dsseEnvelope")),
-        certificate=_certificate(material),
-        key_hint=_key_hint(material),
-        log_kinds=tuple(_log_kind(entry) for entry in entries),
-        timestamps=_timestamps(material.get("timestampVerificationData", {})),
-        log_time=any(_claims_time(entry) for entry in entries),
-    )
+    certificate, *chain = _certificates(material) or (b"",)
+    return {
+        "raw": raw,
+        "version": version,
+        "certificate": certificate,
+        "chain": tuple(chain),
+        "key_hint": _key_hint(material),
+        "log_kinds": tuple(_log_kind(entry) for entry in entries),
+        "log_entries": tuple(entries),
+        "timestamps": _timestamps(material.get("timestampVerificationData", {})),
+        "log_time": any(_claims_time(entry) for entry in entries),
+    }
 
 
 def _key_hint(material: dict[str, Any]) -> str | None:
@@ -129,9 +185,9 @@ def _key_hint(material: dict[str, Any]) -> str | None:
     return hint
 
 
-def _certificate(material: dict[str, Any]) -> bytes:
+def _certificates(material: dict[str, Any]) -> tuple[bytes, ...]:
     if "publicKey" in material:
-        return b""
+        return ()
     if "certificate" in material:
         certificates = [material["certificate"]]
     else:
@@ -139,13 +195,15 @@ def _certificate(material: dict[str, Any]) -> bytes:
         certificates = _list(chain.get("certificates"), _CONTENTS[2], _MAX_CERTIFICATES)
     if not certificates:
         broken("it has no certificate")
-    leaf = strict_object(certificates[0], "certificate", {"rawBytes"})
-    return strict_base64(leaf.get("rawBytes"), "certificate.rawBytes")
+    items = (strict_object(item, "certificate", {"rawBytes"}) for item in certificates)
+    return tuple(strict_base64(item.get("rawBytes"), "certificate.rawBytes") for item in items)
 
 
-def _timestamps(value: object) -> int:
+def _timestamps(value: object) -> tuple[bytes, ...]:
     data = strict_object(value, "timestampVerificationData", {"rfc3161Timestamps"})
-    return len(_list(data.get("rfc3161Timestamps", []), "rfc3161Timestamps", _MAX_TIMESTAMPS))
+    items = _list(data.get("rfc3161Timestamps", []), "rfc3161Timestamps", _MAX_TIMESTAMPS)
+    objects = (strict_object(item, "rfc3161Timestamps", {"signedTimestamp"}) for item in items)
+    return tuple(strict_base64(item.get("signedTimestamp"), "signedTimestamp") for item in objects)
 
 
 def _log_kind(entry: object) -> str:

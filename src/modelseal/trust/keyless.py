@@ -8,8 +8,8 @@ This module imports `sigstore`, which takes about a second: import it only to ve
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from modelseal.errors import Error, UsageError, VerificationError
 from modelseal.trust.bundle import Bundle
 from modelseal.trust.certificate import claims_of, identity_of
 from modelseal.trust.dsse import PAYLOAD_TYPE, broken, pae
+from modelseal.trust.facts import Facts, refuse_key_bundle, require_identity
 from modelseal.trust.identity import (
     CHECK_CERTIFICATE_CHAIN,
     CHECK_IDENTITY,
@@ -45,17 +46,6 @@ _LOG_KINDS = {"dsse 0.0.1", "hashedrekord 0.0.2"}
 _CHANGED_HINT = "the bundle was changed; fetch it again, or sign anew"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What holds about a keyless bundle."""
-
-    payload: bytes
-    signer: Identity
-    claims: Mapping[str, str]
-    signed_at: datetime
-    checks: tuple[str, ...]
-
-
 class _ExactIdentity:
     """A policy of sigstore's: the certificate names exactly one of these identities."""
 
@@ -67,8 +57,7 @@ class _ExactIdentity:
     def verify(self, cert: x509.Certificate) -> None:
         """Remember who signed, or raise our own error; sigstore lets it through."""
         signer = identity_of(cert)
-        if signer not in self._accepted:
-            raise _other_identity(signer, self._accepted)
+        require_identity(signer, self._accepted)
         self.claims = claims_of(cert)
         self.signer = signer
 
@@ -90,15 +79,28 @@ class Keyless:
         self._identities = identities
 
     def verify(self, bundle: Bundle) -> Facts:
-        """Return what holds about the bundle, or raise `VerificationError`."""
+        """Return what holds about the bundle, or raise `VerificationError`.
+
+        sigstore takes exactly one log entry. Of a bundle with several, each has to hold in a
+        bundle that has no other.
+        """
         _require_material(bundle)
+        found = [self._verify_one(bundle, text) for text in _one_entry_each(bundle)]
+        return replace(
+            found[0],
+            signed_at=min(facts.signed_at for facts in found if facts.signed_at),
+            checks=tuple(dict.fromkeys(check for facts in found for check in facts.checks)),
+        )
+
+    def _verify_one(self, bundle: Bundle, text: str) -> Facts:
         policy = _ExactIdentity(self._identities)
         try:
-            parsed = SigstoreBundle.from_json(bundle.raw)
+            parsed = SigstoreBundle.from_json(text)
             kind, payload = self._verifier.verify_dsse(parsed, policy)
-            if policy.signer is None or kind != PAYLOAD_TYPE:
+            same = kind == PAYLOAD_TYPE and payload == bundle.envelope.payload
+            if policy.signer is None or not same:
                 broken("it was not looked at as a whole")
-            signed_at, check = self._signed_at(parsed)
+            signed_at, check = self._signed_at(parsed, text)
         except Error:
             raise
         except Exception as error:
@@ -106,7 +108,6 @@ class Keyless:
             # ValueError, TypeError, KeyError and more, and all of them mean no.
             raise self._explain(bundle, policy, error) from error
         return Facts(
-            payload=payload,
             signer=policy.signer,
             claims=policy.claims,
             signed_at=signed_at,
@@ -120,24 +121,26 @@ class Keyless:
             ),
         )
 
-    def _signed_at(self, bundle: SigstoreBundle) -> tuple[datetime, str]:
+    def _signed_at(self, bundle: SigstoreBundle, text: str) -> tuple[datetime, str]:
         """Return the verified time of a verified bundle, and the check that gave it.
 
         sigstore does not tell which of several timestamps it could verify, and ignores the
         others. So each is verified alone, in a bundle that has no other source of time; the
         earliest is the tightest bound.
         """
-        value = json.loads(bundle.to_json())
+        value = json.loads(text)
         material = value["verificationMaterial"]
         log_time = _log_time(material["tlogEntries"][0])
         if log_time is not None:
             return log_time, CHECK_LOG_TIME
         timestamps = material["timestampVerificationData"]["rfc3161Timestamps"]
+        if len(timestamps) == 1:
+            return _timestamp(bundle), CHECK_TIMESTAMP
         times = []
         for timestamp in timestamps:
             material["timestampVerificationData"]["rfc3161Timestamps"] = [timestamp]
             alone = SigstoreBundle.from_json(json.dumps(value))
-            if len(timestamps) == 1 or self._holds(alone):
+            if self._holds(alone):
                 times.append(_timestamp(alone))
         return min(times), CHECK_TIMESTAMP
 
@@ -194,11 +197,7 @@ def _unproven(reason: str, *, identity_checked: bool) -> VerificationError:
 
 def _require_material(bundle: Bundle) -> None:
     if bundle.key_hint is not None:
-        raise _refusal(
-            "key-signed-bundle",
-            "the bundle is signed with a key, and a keyless identity was asked for",
-            "verify with --key K.pub, if that is whom you believe",
-        )
+        raise refuse_key_bundle()
     if not bundle.log_kinds:
         raise _refusal(
             "no-log-entry",
@@ -238,20 +237,15 @@ def _expired(bundle: Bundle) -> VerificationError:
     )
 
 
-def _other_identity(signer: Identity, accepted: frozenset[Identity]) -> VerificationError:
-    wanted = " or ".join(str(identity) for identity in sorted(accepted)[:3])
-    if any(identity.subject == signer.subject for identity in accepted):
-        return _refusal(
-            "other-issuer",
-            f"{signer.subject} signed, but another issuer vouches: {signer.issuer}; "
-            f"wanted is {wanted}",
-            "check --certificate-oidc-issuer; it has to be exact",
-        )
-    return _refusal(
-        "other-identity",
-        f"signed by {signer}, not by {wanted}",
-        "check --certificate-identity; it has to be exact",
-    )
+def _one_entry_each(bundle: Bundle) -> Iterator[str]:
+    """Yield the bundle once for each log entry, with that entry alone."""
+    if len(bundle.log_entries) == 1:
+        yield bundle.raw.decode()
+        return
+    value = json.loads(bundle.raw)
+    for entry in bundle.log_entries:
+        value["verificationMaterial"]["tlogEntries"] = [entry]
+        yield json.dumps(value)
 
 
 def _refusal(code: str, message: str, hint: str) -> VerificationError:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from modelseal.errors import Error, SigningError, UnavailableError, VerificationError
+from modelseal.oci.descriptor import Digest
 from modelseal.oci.events import discard
 from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bundle
 from modelseal.trust.dsse import pae, parse_statement
@@ -195,6 +196,29 @@ class SigstoreSigner:
                 if setbacks:
                     uploads.wait(setbacks)
             return [done[place] for place in range(len(statements))]
+
+    def sign_blob(self, blob: Digest) -> bytes:
+        """Return the bundle of the blob with this SHA-256: a `messageSignature`, no statement.
+
+        Raises as `sign` does, at the first failure: nobody waits for a single blob.
+        """
+        with self._lock:
+            session = self._certified(discard)
+            (outcome,) = run_each(
+                [functools.partial(self._sign_digest, session, blob)],
+                timeout=self._patience.attempt_timeout,
+                what="the transparency log or the timestamp authority",
+            )
+            if isinstance(outcome, bytes):
+                return outcome
+            raise self._setback(outcome).error
+
+    def _sign_digest(self, session: "SigstoreSession", blob: Digest) -> bytes:
+        from sigstore.hashes import Hashed
+
+        value = {"algorithm": "SHA2_256", "digest": bytes.fromhex(blob.encoded)}
+        hashed = Hashed.model_validate(value)
+        return session.sign_artifact(hashed).to_json().encode()
 
     def _statement(self, payload: bytes) -> "Statement":
         from sigstore.dsse import Statement

@@ -17,6 +17,8 @@ from modelseal.errors import ContentError, StorageError, UnavailableError, Usage
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig, TrustedRoot
 
+    from modelseal.trust.proofs.root import Root
+
 MAX_TRUST_FILE_BYTES: Final = 4 << 20
 """Largest trusted root or signing config, in bytes, that is read."""
 
@@ -53,6 +55,16 @@ def load_trusted_root(path: Path | None, *, offline: bool = False) -> "TrustedRo
 def parse_trusted_root(raw: bytes, name: str) -> "TrustedRoot":
     """Read a trusted root's JSON; `name` names it in errors. Raises `UsageError`."""
     return _build(_complete_root(raw, name), {"mediaType": _SIGNING_TYPE}, name).trusted_root
+
+
+def load_root(path: Path) -> "Root":
+    """Read the trusted root at `path`, which may lack logs and timestamp authorities.
+
+    Nothing but this file is opened. Raises `UsageError`: not a trusted root.
+    """
+    from modelseal.trust.proofs.root import read_root
+
+    return read_root(_parse(_read(path), str(path), _ROOT_TYPE), str(path))
 
 
 def load_trust_config(
@@ -125,7 +137,7 @@ def _complete_root(raw: bytes, name: str) -> dict[str, Any]:
         if not items and part in _NEEDED:
             raise UsageError(
                 f"{name} names no {_NEEDED[part]}, which keyless signatures are checked with",
-                hint="complete the trusted root, or sign and verify with --key",
+                hint="complete it, or verify what it has: --profile keyless-private; or use --key",
                 code="invalid-trust-file",
             )
         if part.endswith("Authorities"):

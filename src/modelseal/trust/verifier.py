@@ -2,21 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verification of bundles: from bytes of a stranger to a `VerifiedStatement`, or an error.
 
-Which verifier is asked is the caller's decision (keyless or key), never the bundle's: a bundle of
-the other kind is refused. Keyless bundles are verified by `sigstore` whole. Key-signed bundles,
-which it does not know, are verified here. Each reason to refuse has its own `reason` code.
+Which verifier is asked is the caller's decision (a profile), never the bundle's: a bundle of the
+other kind is refused. `keyless` is `sigstore` whole. What that does not know, key-signed bundles
+and trusted roots that lack a part, is verified here: docs/adr/0011-profiles-and-own-proofs.md.
+Each reason to refuse has its own `reason` code.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from modelseal.documents import parse_json_object
 from modelseal.errors import ContentMismatchError, UsageError, VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
-from modelseal.trust.bundle import Bundle, parse_bundle
+from modelseal.trust.bundle import Bundle, Material, parse_bundle
 from modelseal.trust.dsse import Statement, pae, parse_statement
+from modelseal.trust.facts import Facts
 from modelseal.trust.identity import (
     CHECK_DOCUMENT,
     CHECK_KEY,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
     from modelseal.trust.keys import PublicKey
+    from modelseal.trust.proofs.root import Root
 
 _MAX_SHOWN = 200
 
@@ -51,38 +55,43 @@ class Verifier(Protocol):
 class KeyVerifier:
     """Accepts what exactly one of the given keys signed, and nothing else.
 
-    A certificate never passes. Log entries and timestamps that cosign adds to key-signed bundles
-    are not looked at, and therefore not claimed: the statements have no `signed_at`.
+    A certificate never passes. Without a trusted root, log entries and timestamps that come with
+    a bundle are not looked at, and therefore not claimed: the statements have no `signed_at`.
+    With one, those of the logs and authorities that it names have to hold, and are claimed.
     """
 
-    def __init__(self, public_keys: Sequence["PublicKey"]) -> None:
-        """Trust `public_keys`. Raises `UsageError` when there are none."""
+    def __init__(self, public_keys: Sequence["PublicKey"], root: "Root | None" = None) -> None:
+        """Trust `public_keys`, and `root` for log entries and timestamps.
+
+        Raises:
+            UsageError: there are no keys.
+        """
         if not public_keys:
             raise UsageError("no public key was given, so nobody could be believed")
         self._keys = tuple(public_keys)
+        self._root = root
 
     def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
         """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
         parsed = parse_bundle(bundle)
-        if parsed.key_hint is None:
-            raise VerificationError(
-                "the bundle is signed keylessly, with a certificate, and a key was asked for",
-                hint="verify with --certificate-identity and --certificate-oidc-issuer",
-                code="certificate-bundle",
-            )
+        require_key_bundle(parsed)
         key = self._signer(parsed)
-        statement = require_subject(parse_statement(parsed.envelope.payload), subject)
-        return VerifiedStatement(
-            subject=subject,
-            statement_type=statement.statement_type,
-            predicate_type=statement.predicate_type,
-            predicate=statement.predicate,
+        signed_at, proofs = self._proven(parsed, key)
+        facts = Facts(
             signer=key.identity,
-            signed_at=None,
-            profile=Profile.KEY,
-            checks=(CHECK_SIGNATURE, CHECK_KEY, CHECK_SUBJECT),
-            bundle=Digest.of(bundle),
+            signed_at=signed_at,
+            checks=(*proofs, CHECK_SIGNATURE, CHECK_KEY),
         )
+        return _statement(parsed, facts, subject, Profile.KEY)
+
+    def _proven(self, bundle: Bundle, key: "PublicKey") -> tuple[datetime | None, tuple[str, ...]]:
+        if self._root is None:
+            return None, ()
+        from modelseal.trust.proofs.evidence import prove
+        from modelseal.trust.proofs.signed import Signed, SigningKey
+
+        proven = prove(bundle, Signed.of(bundle), SigningKey.of_spki(key.der), self._root)
+        return proven.signed_at, proven.checks
 
     def _signer(self, bundle: Bundle) -> "PublicKey":
         signed = pae(bundle.envelope.payload)
@@ -121,32 +130,69 @@ class SigstoreVerifier:
         Raises:
             UsageError: there are no identities, or an empty one.
         """
-        if not identities or not all(one.issuer and one.subject for one in identities):
-            raise UsageError(
-                "no identity was given, so nobody could be believed",
-                hint="say who has to have signed: --certificate-identity and "
-                "--certificate-oidc-issuer",
-            )
         from modelseal.trust.keyless import Keyless
 
-        self._keyless = Keyless(trusted_root, frozenset(identities))
+        self._keyless = Keyless(trusted_root, _believed(identities))
 
     def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
         """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
-        facts = self._keyless.verify(parse_bundle(bundle))
-        statement = require_subject(parse_statement(facts.payload), subject)
-        return VerifiedStatement(
-            subject=subject,
-            statement_type=statement.statement_type,
-            predicate_type=statement.predicate_type,
-            predicate=statement.predicate,
-            signer=facts.signer,
-            signed_at=facts.signed_at,
-            profile=Profile.KEYLESS,
-            checks=(*facts.checks, CHECK_SUBJECT),
-            bundle=Digest.of(bundle),
-            claims=facts.claims,
+        parsed = parse_bundle(bundle)
+        return _statement(parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS)
+
+
+class PrivateVerifier:
+    """Accepts what one of the given identities signed, as far as one trusted root can show it.
+
+    The profile `keyless-private`: what the root names has to hold, and nothing else is claimed.
+    """
+
+    def __init__(self, root: "Root", identities: Collection[Identity]) -> None:
+        """Believe `identities` under `root` (`load_root`). Raises `UsageError` for nobody."""
+        from modelseal.trust.keyless_private import KeylessPrivate
+
+        self._keyless = KeylessPrivate(root, _believed(identities))
+
+    def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
+        """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
+        parsed = parse_bundle(bundle)
+        return _statement(parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS_PRIVATE)
+
+
+def _believed(identities: Collection[Identity]) -> frozenset[Identity]:
+    if not identities or not all(one.issuer and one.subject for one in identities):
+        raise UsageError(
+            "no identity was given, so nobody could be believed",
+            hint="say who has to have signed: --certificate-identity and --certificate-oidc-issuer",
         )
+    return frozenset(identities)
+
+
+def require_key_bundle(bundle: Material) -> None:
+    """Refuse a certificate where a key was asked for. Raises `VerificationError`."""
+    if bundle.key_hint is None:
+        raise VerificationError(
+            "the bundle is signed keylessly, with a certificate, and a key was asked for",
+            hint="verify with --certificate-identity and --certificate-oidc-issuer",
+            code="certificate-bundle",
+        )
+
+
+def _statement(
+    bundle: Bundle, facts: Facts, subject: Digest, profile: Profile
+) -> VerifiedStatement:
+    statement = require_subject(parse_statement(bundle.envelope.payload), subject)
+    return VerifiedStatement(
+        subject=subject,
+        statement_type=statement.statement_type,
+        predicate_type=statement.predicate_type,
+        predicate=statement.predicate,
+        signer=facts.signer,
+        signed_at=facts.signed_at,
+        profile=profile,
+        checks=(*facts.checks, CHECK_SUBJECT),
+        bundle=Digest.of(bundle.raw),
+        claims=facts.claims,
+    )
 
 
 def require_subject(statement: Statement, subject: Digest) -> Statement:

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom a caller believes: verifiers, and the policy that their statements have to satisfy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from modelseal.attest.predicates.types import SIGNATURE
+from modelseal.errors import InvalidPolicyError, UsageError
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.document import Policy
 from modelseal.policy.roles import Member, Role
@@ -16,6 +17,7 @@ from modelseal.trust.verifier import KeyVerifier, Verifier
 
 if TYPE_CHECKING:
     from modelseal.trust.keys import PublicKey
+    from modelseal.trust.proofs.root import Root
 
 KeylessVerifier: TypeAlias = Callable[[frozenset[Identity], Profile], Verifier]
 """Makes the verifier that believes these identities, under the trusted root of the settings."""
@@ -39,8 +41,10 @@ class Trust:
         return not self.asked_type
 
 
-def trust_policy(policy: Policy, keyless: KeylessVerifier) -> Trust:
+def trust_policy(policy: Policy, keyless: KeylessVerifier, root: "Root | None" = None) -> Trust:
     """Believe whom the policy's roles name; `keyless` is asked only if one of them is keyless.
+
+    With `root`, log entries and timestamps beside signatures by keys have to hold (`KeyVerifier`).
 
     Raises:
         KeyFileError: a public key of the policy is of a kind that is not taken.
@@ -50,21 +54,25 @@ def trust_policy(policy: Policy, keyless: KeylessVerifier) -> Trust:
         from modelseal.trust.keys import parse_public_key
 
         name = f"a public key of the policy {policy.name}"
-        verifiers.append(KeyVerifier([parse_public_key(pem, name) for pem in policy.public_keys]))
+        keys = [parse_public_key(pem, name) for pem in policy.public_keys]
+        verifiers.append(KeyVerifier(keys, root))
     if policy.identities:
         verifiers.append(keyless(policy.identities, policy.profile))
     return Trust(verifiers, policy)
 
 
-def trust_identity(
-    identity: Identity,
+def trust_identities(
+    identities: Collection[Identity],
     keyless: KeylessVerifier,
     predicate_type: str = SIGNATURE,
+    *,
     profile: Profile = Profile.KEYLESS,
+    threshold: int = 1,
 ) -> Trust:
-    """Believe one keyless identity, verified as `profile` says."""
-    verifier = keyless(frozenset({identity}), profile)
-    return Trust([verifier], _one_rule(Member(identity, profile), predicate_type), predicate_type)
+    """Believe so many of these keyless identities, verified as `profile` says."""
+    members = [Member(identity, profile) for identity in identities]
+    policy = _one_rule(members, predicate_type, threshold)
+    return Trust([keyless(frozenset(identities), profile)], policy, predicate_type)
 
 
 def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
@@ -72,17 +80,29 @@ def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
     verifier = signer.verifier()
     identity = signer.identity
     assert identity is not None  # whoever has a verifier is known
-    return Trust([verifier], _one_rule(Member.of(identity), predicate_type), predicate_type)
+    return Trust([verifier], _one_rule([Member.of(identity)], predicate_type), predicate_type)
 
 
-def trust_key(key: "PublicKey", predicate_type: str = SIGNATURE) -> Trust:
-    """Believe one public key."""
-    return Trust(
-        [KeyVerifier([key])], _one_rule(Member.of(key.identity), predicate_type), predicate_type
-    )
+def trust_keys(
+    keys: Sequence["PublicKey"],
+    predicate_type: str = SIGNATURE,
+    *,
+    root: "Root | None" = None,
+    threshold: int = 1,
+) -> Trust:
+    """Believe so many of these public keys; `root` is as in `trust_policy`."""
+    policy = _one_rule([Member.of(key.identity) for key in keys], predicate_type, threshold)
+    return Trust([KeyVerifier(keys, root)], policy, predicate_type)
 
 
-def _one_rule(member: Member, predicate_type: str) -> Policy:
-    role = Role("the signer", 1, frozenset({member}))
+def _one_rule(members: Sequence[Member], predicate_type: str, threshold: int = 1) -> Policy:
+    try:
+        role = Role("the signer", threshold, frozenset(members))
+    except InvalidPolicyError as error:
+        raise UsageError(
+            str(error), hint="--threshold counts the signers that are named"
+        ) from error
+    if len(role.members) != len(members):
+        raise UsageError("one signer is named twice: a threshold counts different ones")
     rule = "signed" if predicate_type == SIGNATURE else "attested"
     return Policy("command line", (Attested(rule, predicate_type, role),))

@@ -7,7 +7,7 @@ import of a heavy part stands in the function that needs it.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from modelseal.workflows.files import read_file
 
 if TYPE_CHECKING:  # who pushes, or pulls what nobody vouches for, does not import what verifies
     from modelseal.trust.identity import Identity, Profile
+    from modelseal.trust.proofs.root import Root
     from modelseal.trust.signer import Signer
     from modelseal.trust.verifier import Verifier
     from modelseal.workflows.trust import Trust
@@ -66,6 +67,7 @@ class Settings:
     signing_config: Path | None = None
     certificate_identity: str = ""
     certificate_oidc_issuer: str = ""
+    profile: "Profile | None" = None
     policy: Path | None = None
     offline: bool = False
     cache: BlobCache | None = None
@@ -181,6 +183,8 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | N
         )
         if given is not None
     ]
+    if settings.profile is not None:
+        _require_fitting(settings.profile, chosen)
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="choose one of them")
     if settings.policy is not None and predicate_type != SIGNATURE:
@@ -190,21 +194,24 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | N
         )
     if not chosen:
         return None
+    from modelseal.trust.identity import Profile
     from modelseal.workflows import trust as believing
 
     keyless = partial(_keyless_verifier, settings)
+    profile = settings.profile or Profile.KEYLESS
     if settings.policy is not None:
         from modelseal.policy.document import parse_policy
 
         raw = read_file(settings.policy, "policy")
         policy = parse_policy(raw, str(settings.policy))
-        return believing.trust_policy(policy, keyless)
+        return believing.trust_policy(policy, keyless, _root_for_keys(settings, policy.public_keys))
     if settings.key is not None:
         from modelseal.workflows.signing_keys import open_public_key
 
-        return believing.trust_key(open_public_key(settings.key, pin=settings.pin), predicate_type)
+        keys = [open_public_key(settings.key, pin=settings.pin)]
+        return believing.trust_keys(keys, predicate_type, root=_root_for_keys(settings, keys))
     if identity is not None:
-        return believing.trust_identity(identity, keyless, predicate_type)
+        return believing.trust_identities([identity], keyless, predicate_type, profile=profile)
     return None
 
 
@@ -212,13 +219,37 @@ def _keyless_verifier(
     settings: Settings, identities: "frozenset[Identity]", profile: "Profile"
 ) -> "Verifier":
     from modelseal.trust.identity import Profile
-    from modelseal.trust.trusted_root import load_trusted_root
-    from modelseal.trust.verifier import SigstoreVerifier
+    from modelseal.trust.trusted_root import load_root, load_trusted_root
+    from modelseal.trust.verifier import PrivateVerifier, SigstoreVerifier
 
+    if profile is Profile.KEYLESS_PRIVATE:
+        if settings.trusted_root is None:
+            raise UsageError(
+                "the profile keyless-private asks for what a trusted root names, and none is given",
+                hint="give --trusted-root FILE; Sigstore's public instance is verified as keyless",
+            )
+        return PrivateVerifier(load_root(settings.trusted_root), identities)
     root = load_trusted_root(settings.trusted_root, offline=settings.offline)
-    if profile is not Profile.KEYLESS:
-        raise UsageError(f"the profile {profile} is not there yet")
     return SigstoreVerifier(root, identities)
+
+
+def _root_for_keys(settings: Settings, keys: Sequence[object]) -> "Root | None":
+    """Return the root that logs beside key signatures are checked with, if one was given."""
+    from modelseal.trust.trusted_root import load_root
+
+    return load_root(settings.trusted_root) if keys and settings.trusted_root else None
+
+
+def _require_fitting(profile: "Profile", chosen: Sequence[str]) -> None:
+    """Refuse a profile beside what it is not for. Raises `UsageError`."""
+    if "--policy" in chosen:
+        raise UsageError(
+            "--policy and --profile exclude each other: the policy says what is insisted on",
+            hint="write it there: roles: {NAME: {profile: …, identities: […]}}",
+        )
+    wanted = "--key" if profile == "key" else "--certificate-identity"
+    if wanted not in chosen:
+        raise UsageError(f"--profile {profile} needs {wanted}")
 
 
 def _identity(settings: Settings) -> "Identity | None":

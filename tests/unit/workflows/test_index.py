@@ -26,13 +26,13 @@ from modelseal.workflows.inspect import inspect
 from modelseal.workflows.load import load
 from modelseal.workflows.pull import pull
 from modelseal.workflows.services import Services
-from modelseal.workflows.trust import Trust, trust_key
+from modelseal.workflows.trust import Trust, trust_keys
 from modelseal.workflows.verify import NotVerifiedError, verify, verify_model
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KEY = generate_key()
 OTHER = generate_key()
-TRUST = trust_key(KEY.public_key())
+TRUST = trust_keys([KEY.public_key()])
 IMAGE = "application/vnd.oci.image.config.v1+json"
 
 

@@ -50,7 +50,7 @@ from modelseal.workflows.oms import (
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.publish import publish
 from modelseal.workflows.services import Services
-from modelseal.workflows.trust import trust_key
+from modelseal.workflows.trust import trust_keys
 from modelseal.workflows.verify import verify
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_an_oms_signature_is_no_signature_of_the_manifest(tmp_path: Path) -> Non
     store, done = signed(tmp_path)
     bare = pushed(tmp_path / "again")
     attach(bare, bare.resolve("1"), done.bundle, OMS, NOW)
-    trust = trust_key(KEY.public_key())
+    trust = trust_keys([KEY.public_key()])
     reason = refused(verify, "1", trust, store=bare, clock=lambda: NOW)
     assert reason == "no-signature"
     assert verify("1", trust, store=store, clock=lambda: NOW).statements

@@ -45,13 +45,13 @@ from modelseal.workflows.package import push_directory
 from modelseal.workflows.publish import Publication, publish
 from modelseal.workflows.pull import pull
 from modelseal.workflows.services import Services
-from modelseal.workflows.trust import Trust, trust_key, trust_policy
+from modelseal.workflows.trust import Trust, trust_keys, trust_policy
 from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError, verify
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = generate_key()
 OTHER_KEY = generate_key()
-TRUST = trust_key(KEY.public_key())
+TRUST = trust_keys([KEY.public_key()])
 
 
 def clock() -> datetime:
@@ -218,7 +218,7 @@ def test_a_statement_of_another_kind_is_no_signature(model: Path) -> None:
         verify("1.4.0", TRUST, store=store, clock=clock)
     assert error.value.reason == "no-signature"
     assert "scan-failed" in str(error.value)
-    asked = trust_key(KEY.public_key(), "https://example.com/scan-failed/v1")
+    asked = trust_keys([KEY.public_key()], "https://example.com/scan-failed/v1")
     assert verify("1.4.0", asked, store=store, clock=clock).decision.allowed
 
 
@@ -318,7 +318,7 @@ def test_load_gives_a_verified_path_and_notices_a_changed_disk(model: Path, tmp_
     assert (path / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
     assert loaded() == path
     with pytest.raises(NotVerifiedError):
-        loaded(trust_key(OTHER_KEY.public_key()))
+        loaded(trust_keys([OTHER_KEY.public_key()]))
     weights = path / "model.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))

@@ -27,6 +27,7 @@ from modelseal.cli.options import (
     ReferenceArgument,
     RegistryFlags,
     TrustedRootFile,
+    VerificationProfile,
     with_registry,
 )
 
@@ -42,6 +43,7 @@ def verify(
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
     key: PublicKey = None,
+    profile: VerificationProfile = None,
     policy: PolicyFile = None,
     trusted_root: TrustedRootFile = None,
     offline: OfflineReading = False,
@@ -108,6 +110,7 @@ def verify(
         certificate_identity=certificate_identity,
         certificate_oidc_issuer=certificate_oidc_issuer,
         key=key,
+        profile=profile,
         policy=policy,
         trusted_root=trusted_root,
         offline=offline,
