@@ -28,7 +28,7 @@ from modelseal.trust.signer import KeySigner
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Claim, attest, parse_claim, read_claim
 from modelseal.workflows.references import MAX_REFERENCED_TOTAL
 from modelseal.workflows.services import Services
-from modelseal.workflows.trust import trust_key, trust_policy
+from modelseal.workflows.trust import trust_keys, trust_policy
 from modelseal.workflows.verify import NotVerifiedError, Verification, verify
 
 BOM = "https://cyclonedx.org/bom"
@@ -73,7 +73,7 @@ class Shelf:
 
     def verify(self, kind: str = BOM) -> Verification:
         self.store.asked.clear()
-        trust = trust_key(KEY.public_key(), kind)
+        trust = trust_keys([KEY.public_key()], kind)
         return verify(self.subject.digest, trust, store=self.store, clock=clock)
 
     def refused(self, kind: str = BOM) -> NotVerifiedError:
