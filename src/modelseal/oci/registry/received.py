@@ -10,7 +10,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
@@ -88,10 +88,17 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-@contextmanager
-def no_longer_than(seconds: float, response: urllib3.BaseHTTPResponse) -> Iterator[None]:
+def no_longer_than(
+    seconds: float, response: urllib3.BaseHTTPResponse
+) -> AbstractContextManager[None]:
     """Break the connection of `response` if the block takes longer."""
-    watch = Watch(lambda: _break(response), time.monotonic() + seconds)
+    return ended_after(seconds, lambda: _break(response))
+
+
+@contextmanager
+def ended_after(seconds: float, end: Callable[[], None]) -> Iterator[None]:
+    """Call `end`, in another thread, if the block takes longer."""
+    watch = Watch(end, time.monotonic() + seconds)
     _watchdog.add(watch, seconds)
     try:
         yield

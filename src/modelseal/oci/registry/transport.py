@@ -11,19 +11,17 @@ import socket
 import ssl
 import threading
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3 import exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from modelseal.errors import Error, UnavailableError, UsageError
+from modelseal.oci.registry.connections import pool_classes
 from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of, same_site
 from modelseal.oci.registry.options import RegistryOptions
-from modelseal.oci.registry.pieces import FileSlice, Piece
+from modelseal.oci.registry.pieces import Piece
 from modelseal.oci.registry.retry import TransientError
 from modelseal.oci.registry.tls import hung_up, tls_context, tls_failure
 
@@ -68,7 +66,7 @@ class Transport:
             return manager.urlopen(
                 method,
                 target.url,
-                body=body,  # slices of files too: see _SendsFiles
+                body=body,  # slices of files too: see `connections`
                 headers={"User-Agent": self._options.user_agent, **headers},
                 redirect=False,
                 retries=False,
@@ -104,8 +102,8 @@ class Transport:
             manager = self._pools.get(key)
             if manager is None:
                 manager = self._new_manager(scheme, proxy, ours=ours)
-                manager.pool_classes_by_scheme = _pool_classes(
-                    self._options.read_timeout, self._check_peer if foreign else None
+                manager.pool_classes_by_scheme = pool_classes(
+                    self._options, self._check_peer if foreign else None
                 )
                 self._pools[key] = manager
             return manager
@@ -214,54 +212,3 @@ def _resolved_reach(origin: Origin) -> Reach:
     # The farthest of all, so that one inner address does not open the inside.
     reaches = [reach_of(str(entry[4][0])) for entry in found]
     return max(Reach.PUBLIC if reach is None else reach for reach in reaches)
-
-
-class _SendsFiles:
-    """A connection that takes a slice of a file as a piece of a body."""
-
-    sock: socket.socket
-
-    def send(self, data: Any) -> None:  # noqa: ANN401 - as the other base has it
-        if isinstance(data, FileSlice):
-            data.send_to(self.sock)
-        else:
-            super().send(data)  # type: ignore[misc] # of the other base
-
-
-def _pool_classes(
-    send_timeout: float, check_peer: Callable[[str], None] | None
-) -> dict[str, type[HTTPConnectionPool]]:
-    """Make the connection classes: they check their peer, wait for slow takers, send files."""
-
-    def connected(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
-        if check_peer is not None and connection.proxy is None:
-            try:
-                check_peer(str(sock.getpeername()[0]))
-            except BaseException:
-                sock.close()
-                raise
-        return sock
-
-    class Plain(_SendsFiles, HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return connected(self, super()._new_conn())
-
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(send_timeout)
-
-    class Tls(_SendsFiles, HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return connected(self, super()._new_conn())
-
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(send_timeout)
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    return {"http": PlainPool, "https": TlsPool}
