@@ -202,3 +202,36 @@ def test_a_digest_is_no_place_to_choose(modelseal: Command, home: Path) -> None:
         "a digest is not chosen"
         in modelseal("copy", "oci:store:1", f"oci:copy@{other}").check(1).stderr
     )
+
+
+def test_a_policy_binds_a_model_to_places_when_it_wants_to(
+    serve_registry: Serve, modelseal: Command, key: list[str], home: Path
+) -> None:
+    """Relocated, the signatures stay valid; whether that is wanted is the policy's word."""
+    outside = new_repository(serve_registry("distribution"))
+    inside = new_repository(serve_registry("olareg"))
+    published(modelseal, home, f"{outside}:1.4.0")
+    modelseal("copy", "-r", f"{outside}:1.4.0", f"{inside}:1.4.0").check()
+    for reference in (f"{outside}:1.4.0", f"{inside}:1.4.0"):
+        modelseal("verify", reference, *key).check()
+    identity = {"publicKey": (home / "release.key.pub").read_text()}
+
+    def policy(repositories: list[str]) -> list[str | Path]:
+        rule = {"role": "builder", "repositories": repositories, "usedFrom": [inside]}
+        value = {
+            "apiVersion": "modelseal.dev/v1",
+            "kind": "Policy",
+            "metadata": {"name": "places"},
+            "spec": {
+                "roles": {"builder": {"identities": [identity]}},
+                "rules": [{"use": "resource", "with": rule}],
+            },
+        }
+        (home / "places.yaml").write_text(json.dumps(value))
+        return ["--policy", home / "places.yaml"]
+
+    modelseal("verify", f"{inside}:1.4.0", *policy([outside])).check()
+    refused = modelseal("verify", f"{outside}:1.4.0", *policy([outside])).check(10)
+    assert f"observed: from {outside}" in refused.stderr
+    other = modelseal("verify", f"{inside}:1.4.0", *policy(["ghcr.io/acme/other"])).check(10)
+    assert f"observed: named is {outside}" in other.stderr

@@ -15,6 +15,7 @@ from modelseal.errors import ContentError, InvalidPolicyError, UsageError
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.checks.check import Check
 from modelseal.policy.checks.provenance import BuiltBy
+from modelseal.policy.checks.resource import LAYOUT, Resource, repository_of
 from modelseal.policy.roles import Member, Role
 from modelseal.trust.identity import (
     CLAIM_OIDS,
@@ -214,32 +215,39 @@ def _check(entry: Fields, roles: Mapping[str, Role]) -> Check:
             hint=f"rules of this version: {', '.join(_RULES)}",
         )
     with_ = entry.mapping("with", required=True)
+    check = make(entry.text("id") or use, roles, with_)
+    with_.finish()
+    entry.finish()
+    return check
+
+
+def _role(with_: Fields, roles: Mapping[str, Role]) -> Role:
     name = with_.text("role", required=True)
     role = roles.get(name)
     if role is None:
         raise InvalidPolicyError(
             f"there is no role {name!r}{nearest(name, roles)}", hint="name it under spec.roles"
         )
-    check = make(entry.text("id") or use, role, with_)
-    with_.finish()
-    entry.finish()
-    return check
+    return role
 
 
-def _signed(rule: str, role: Role, with_: Fields) -> Check:  # noqa: ARG001 - one form for all
-    return Attested(rule, SIGNATURE, role)
-
-
-def _attested(rule: str, role: Role, with_: Fields) -> Check:
+def _predicate_type(with_: Fields) -> str:
     try:
-        return Attested(
-            rule, parse_predicate_type(with_.text("predicateType", required=True)), role
-        )
+        return parse_predicate_type(with_.text("predicateType", required=True))
     except UsageError as error:
         raise InvalidPolicyError(str(error), hint=error.hint) from error
 
 
-def _provenance(rule: str, role: Role, with_: Fields) -> Check:
+def _signed(rule: str, roles: Mapping[str, Role], with_: Fields) -> Check:
+    return Attested(rule, SIGNATURE, _role(with_, roles))
+
+
+def _attested(rule: str, roles: Mapping[str, Role], with_: Fields) -> Check:
+    return Attested(rule, _predicate_type(with_), _role(with_, roles))
+
+
+def _provenance(rule: str, roles: Mapping[str, Role], with_: Fields) -> Check:
+    role = _role(with_, roles)
     # A key without a value asks for nothing, and whoever wrote it meant to ask for something.
     builder, source = (
         with_.text(key, required=with_.has(key)) for key in ("builderId", "sourceRepository")
@@ -247,8 +255,35 @@ def _provenance(rule: str, role: Role, with_: Fields) -> Check:
     return BuiltBy(rule, role, builder, source)
 
 
-_RULES: Mapping[str, Callable[[str, Role, Fields], Check]] = {
+def _resource(rule: str, roles: Mapping[str, Role], with_: Fields) -> Check:
+    repositories = _places(with_, "repositories")
+    used_from = _places(with_, "usedFrom", LAYOUT)
+    if not repositories and not used_from:
+        raise with_.wrong("repositories", "is missing", hint="name repositories, usedFrom, or both")
+    # Who names a repository matters only if one has to be named.
+    role = _role(with_, roles) if repositories else None
+    kind = _predicate_type(with_) if repositories and with_.has("predicateType") else ""
+    return Resource(rule, role, repositories, used_from, kind)
+
+
+def _places(with_: Fields, key: str, *also: str) -> tuple[str, ...]:
+    places = with_.texts(key)
+    if with_.has(key) and not places:
+        raise with_.wrong(key, "is empty", hint="leave it out, or name a repository")
+    for place in places:
+        probe = f"{place[:-1]}x" if place.endswith("/*") else place
+        if place not in also and repository_of(probe) != probe:
+            raise with_.wrong(
+                key,
+                f"has {place!r}, which is no repository",
+                hint="write registry/repository, or registry/path/* for all below it",
+            )
+    return places
+
+
+_RULES: Mapping[str, Callable[[str, Mapping[str, Role], Fields], Check]] = {
     "signed": _signed,
     "attested": _attested,
     "provenance": _provenance,
+    "resource": _resource,
 }

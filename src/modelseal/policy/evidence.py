@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy sees: verified statements about one manifest, and nothing else."""
+"""What a policy sees: verified statements about one manifest, and where it was asked for."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,18 @@ from modelseal.trust.identity import VerifiedStatement
 class Evidence:
     """All that is known about a manifest, every item already verified.
 
+    Attributes:
+        subject: the manifest.
+        statements: about it.
+        location: the repository that the caller takes it from, `registry/repository` or
+            `oci:PATH`, as the caller named it; empty when that is not known.
+
     Raises `ValueError` when a statement is about something else: that is a bug of the caller.
     """
 
     subject: Digest
     statements: tuple[VerifiedStatement, ...]
+    location: str = ""
 
     def __post_init__(self) -> None:
         if any(statement.subject != self.subject for statement in self.statements):

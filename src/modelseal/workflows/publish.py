@@ -16,6 +16,7 @@ from modelseal.evidence.builder import Builder, builder_from_environment
 from modelseal.evidence.materials import materials
 from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor
+from modelseal.oci.store import BlobMounter, Store
 from modelseal.trust.oms import OmsVerifier
 from modelseal.trust.signer import Signer
 from modelseal.version import __version__
@@ -82,7 +83,7 @@ def publish(
     provenance = Provenance(
         builder_id=builder.id,
         builder_version={"modelseal": __version__},
-        external_parameters=_parameters(made, builder, profile),
+        external_parameters=_parameters(made, builder, profile, services.store),
         internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
         resolved_dependencies=materials(made.project, made.files, builder),
         invocation_id=builder.invocation_id,
@@ -114,7 +115,9 @@ def publish(
     )
 
 
-def _parameters(made: Packaged, builder: Builder, profile: Profile) -> dict[str, object]:
+def _parameters(
+    made: Packaged, builder: Builder, profile: Profile, store: Store
+) -> dict[str, object]:
     """Return what the caller of the build chose: a verifier compares these."""
     metadata = made.project.metadata
     parameters: dict[str, object] = {
@@ -123,6 +126,8 @@ def _parameters(made: Packaged, builder: Builder, profile: Profile) -> dict[str,
     }
     if profile is not Profile.MODELPACK:
         parameters["profile"] = str(profile)
+    if isinstance(store, BlobMounter):  # in a registry: where on a disk is nobody's business
+        parameters["repository"] = str(store)
     if builder.source_repository:
         parameters["source"] = {
             "repository": builder.source_repository,

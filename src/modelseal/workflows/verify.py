@@ -87,7 +87,7 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     gathered = read_documents(store, gathered, lambda kind: trust.asked_type in {"", kind})
 
     # (4) Decide, from verified statements and the clock alone.
-    evidence = Evidence(subject.digest, gathered.statements)
+    evidence = Evidence(subject.digest, gathered.statements, str(store))
     decision = evaluate(trust.policy, evidence, clock())
     verification = Verification(
         subject=subject,

@@ -12,6 +12,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 OMS = "https://model_signing/signature/v1.0"
 """A file-level signature (OpenSSF Model Signing): about files, not about a manifest."""
 REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
+VSA = "https://slsa.dev/verification_summary/v1"
 PROJECT = "https://modelseal.dev"
 OWN_PREFIX = f"{PROJECT}/attestation/"
 
@@ -19,7 +20,7 @@ SHORT_NAMES = {
     "signature": SIGNATURE,
     "slsaprovenance1": PROVENANCE,
     "slsaprovenance02": "https://slsa.dev/provenance/v0.2",
-    "vsa": "https://slsa.dev/verification_summary/v1",
+    "vsa": VSA,
     "cyclonedx": "https://cyclonedx.org/bom",
     "spdx": "https://spdx.dev/Document",
     "spdxjson": "https://spdx.dev/Document",
