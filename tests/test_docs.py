@@ -58,6 +58,7 @@ def anchors(page: Path) -> set[str]:
         ("pull", "pulling"),
         ("load", "loading"),
         ("copy", "copying"),
+        ("rotate", "rotation"),
         ("oms", "oms"),
     ],
 )

@@ -62,7 +62,8 @@ def test_the_config_file_of_the_page_is_taken_and_a_wrong_one_is_not(
 def published(modelseal: Command, home: Path) -> dict[str, object]:
     """Publish a model to `oci:store:1.4.0` with `release.key`; return the answer."""
     make_model(home / "fraud")
-    modelseal("key", "generate", "--output", "release.key", env=PASSPHRASE).check()
+    for key in ("release.key", "next.key"):
+        modelseal("key", "generate", "--output", key, env=PASSPHRASE).check()
     done = modelseal(
         *(
             "publish",
@@ -93,6 +94,11 @@ ANSWERS = {
     "inspect": ("inspect", "oci:store:1.4.0", "--output", "json"),
     "list": ("list", "oci:store", "--output", "json"),
     "key generate": ("key", "generate", "--output", "new.key", "--json"),
+    "key list": ("key", "list", "oci:store", "--output", "json"),
+    "key rotate": (
+        *("key", "rotate", "oci:store", "--old-key", "release.key.pub", "--key", "next.key.pub"),
+        *("--dry-run", "--output", "json"),
+    ),
     "key show": ("key", "show", "release.key.pub", "--output", "json"),
 }
 

@@ -49,6 +49,10 @@ ReferenceArgument: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+RepositoryArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="REPO", help="registry/repository, or oci:PATH.", show_default=False),
+]
 
 
 class ProfileName(StrEnum):
