@@ -15,6 +15,7 @@ from modelseal.cli.commands import (
     cache,
     copy,
     diff,
+    explain,
     inspect,
     key,
     login,
@@ -46,6 +47,7 @@ copy.register(app)
 login.register(app)
 inspect.register(app)
 diff.register(app)
+explain.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(cache.app, name="cache")
 app.add_typer(referrers.app, name="referrers")

@@ -154,6 +154,11 @@ class EcPublicKey:
         """Who signs with this key."""
         return KeyIdentity(f"sha256:{hashlib.sha256(self.der).hexdigest()}")
 
+    @property
+    def algorithm(self) -> str:
+        """What it signs with: `ecdsa-p256`, `ecdsa-p384` or `ecdsa-p521`."""
+        return f"ecdsa-p{self._key.curve.key_size}"
+
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a signature over `data`. Raises `VerificationError`: `bad-signature`."""
         from cryptography.exceptions import InvalidSignature

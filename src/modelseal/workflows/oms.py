@@ -92,6 +92,15 @@ class OmsVerification:
     checks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OmsCandidate:
+    """A signature that may hold; `itself` is its own path, when it is a file of the model."""
+
+    source: str
+    raw: bytes
+    itself: str = ""
+
+
 def oms_claim(reader: ContentReader, manifest: Manifest) -> Claim:
     """Return the claim that lists the files of a model, from its manifest alone.
 
@@ -99,7 +108,7 @@ def oms_claim(reader: ContentReader, manifest: Manifest) -> Claim:
         VerificationError: `not-comparable`: a layer is an archive, whose files no digest tells.
         InvalidDocumentError, UnsafePathError: it is no model.
     """
-    files = {path: layer.digest for path, layer in _files(reader, manifest).items()}
+    files = {path: layer.digest for path, layer in files_of_model(reader, manifest).items()}
     predicate = build_predicate(files)
     name = manifest.annotations.get(TITLE) or "model"
     return Claim(OMS, predicate, subject=root_digest(predicate), subject_name=name)
@@ -153,21 +162,32 @@ def verify_artifact(
     """
     # (1) Resolve once, and take the files from the manifest.
     chosen = choose(name, store, platform)
-    layers = _files(store, chosen.manifest)
+    layers = files_of_model(store, chosen.manifest)
 
     # (2) Find the signature: the one that was named, attached ones, or the one in the model.
     candidates = _candidates(store, chosen.subject, layers, signature)
 
-    def judged(candidate: _Candidate) -> OmsVerification:
-        # (3) Verify who signed, and read the list strictly.
-        signed = _signed(candidate.source, candidate.raw, verifier)
-
-        # (4) Compare the list with the layers.
-        hidden = _hidden(signed.predicate, options, candidate.itself)
-        found = compare_layers(signed.predicate, layers, hidden)
-        return _checked(found, options, CHECK_LAYERS, chosen.subject, signed)
+    def judged(candidate: OmsCandidate) -> OmsVerification:
+        return verify_candidate(candidate, verifier, chosen.subject, layers, options)
 
     return _first_that_holds(candidates, judged, str(chosen.subject.digest))
+
+
+def verify_candidate(
+    candidate: OmsCandidate,
+    verifier: OmsVerifier,
+    subject: Descriptor,
+    layers: Mapping[str, Descriptor],
+    options: OmsOptions = _STRICT,
+) -> OmsVerification:
+    """Verify one OMS signature against the layers of a manifest. Raises `VerificationError`."""
+    # (3) Verify who signed, and read the list strictly.
+    signed = _signed(candidate.source, candidate.raw, verifier)
+
+    # (4) Compare the list with the layers.
+    hidden = _hidden(signed.predicate, options, candidate.itself)
+    found = compare_layers(signed.predicate, layers, hidden)
+    return _checked(found, options, CHECK_LAYERS, subject, signed)
 
 
 def verify_directory(
@@ -282,7 +302,7 @@ def _checked(
     )
 
 
-def _files(reader: ContentReader, manifest: Manifest) -> dict[str, Descriptor]:
+def files_of_model(reader: ContentReader, manifest: Manifest) -> dict[str, Descriptor]:
     """Return the layers of a model that are its files, by their paths: nothing is fetched."""
     found = {}
     for layer in layers_of(reader, manifest):
@@ -299,32 +319,23 @@ def _files(reader: ContentReader, manifest: Manifest) -> dict[str, Descriptor]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A signature that may hold; `itself` is its own path, when it is a file of the model."""
-
-    source: str
-    raw: bytes
-    itself: str = ""
-
-
 def _candidates(
     store: ReadableStore,
     subject: Descriptor,
     layers: Mapping[str, Descriptor],
     signature: Path | None,
-) -> list[_Candidate]:
+) -> list[OmsCandidate]:
     if signature is not None:
-        return [_Candidate(str(signature), read_signature(signature))]
+        return [OmsCandidate(str(signature), read_signature(signature))]
     attached = [
-        _Candidate(f"referrer {item.referrer}", item.raw)
+        OmsCandidate(f"referrer {item.referrer}", item.raw)
         for item in attached_bundles(store, subject)
         if isinstance(item, AttachedBundle) and claims_oms(item.raw)
     ]
     if attached or FILE_NAME not in layers:
         return attached
     raw = fetch_bytes(store, layers[FILE_NAME], limit=MAX_BUNDLE_BYTES)
-    return [_Candidate(f"{FILE_NAME} in the model", raw, FILE_NAME)]
+    return [OmsCandidate(f"{FILE_NAME} in the model", raw, FILE_NAME)]
 
 
 def claims_oms(bundle: bytes) -> bool:
@@ -355,8 +366,8 @@ def _no_signature(where: str, hint: str) -> VerificationError:
 
 
 def _first_that_holds(
-    candidates: Sequence[_Candidate],
-    judged: Callable[[_Candidate], OmsVerification],
+    candidates: Sequence[OmsCandidate],
+    judged: Callable[[OmsCandidate], OmsVerification],
     where: str,
 ) -> OmsVerification:
     errors: list[VerificationError] = []

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""`modelseal explain` as a newcomer meets it, on each of the three registries."""
+
+import json
+from pathlib import Path
+
+from tests.support.cli import Command
+from tests.support.model_factory import make_model
+
+ENV = {"MODELSEAL_KEY_PASSPHRASE": "correct horse"}
+
+
+def test_a_release_is_explained_for_people_and_for_scripts(
+    repository: str, modelseal: Command, home: Path
+) -> None:
+    reference = f"{repository}:1.4.0"
+    modelseal("key", "generate", "--output", "k", env=ENV).check()
+    model = make_model(home / "fraud")
+    modelseal("publish", model, reference, "--oms", "--key", "k", env=ENV).check()
+
+    told = modelseal("explain", reference).check().stdout
+    assert "nobody was named, so nothing was verified; what follows is only claimed" in told
+    assert "claims to be signed by key with the hint" in told
+    assert "verified:" not in told
+    assert "cosign 3.1: it depends" in told
+
+    done = modelseal("explain", reference, "--key", "k.pub", "--output", "json").check()
+    answer = json.loads(done.stdout)
+    assert [item["kind"] for item in answer["attached"]] == ["signature", "attestation", "oms"]
+    assert all(item["verified"] and not item["refused"] for item in answer["attached"])
+    verdicts = {tool["tool"]: tool["verdict"] for tool in answer["tools"]}
+    assert verdicts == {
+        "cosign": "accepts",
+        "model_signing": "accepts",
+        "kyverno": "depends",
+        "policy-controller": "refuses",
+    }
+
+
+def test_what_failed_and_what_to_do_is_told(modelseal: Command, home: Path) -> None:
+    modelseal("key", "generate", "--output", "k", env=ENV).check()
+    modelseal("key", "generate", "--output", "other", env=ENV).check()
+    modelseal("push", make_model(home / "fraud"), "oci:store:1").check()
+    empty = modelseal("explain", "oci:store:1", "--key", "k.pub").check().stdout
+    assert "attached: nothing" in empty
+    assert "cosign 3.1: no" in empty
+    assert "to do: modelseal sign REF" in empty
+    modelseal("sign", "oci:store:1", "--key", "k", env=ENV).check()
+    wrong = modelseal("explain", "oci:store:1", "--key", "other.pub").check().stdout
+    assert "does not count: signed by another key than" in wrong
+    assert "[other-key]" in wrong
+    assert "cosign 3.1: no" in wrong
+    modelseal("explain", "oci:store:2").check(1)
+    modelseal("explain", "oci:store:1", "--certificate-identity", "a@acme.example").check(2)
