@@ -39,6 +39,7 @@ from modelseal.trust.identity import (
     NO_CLAIMS,
     Identity,
 )
+from modelseal.trust.proofs.log import read_entries, require_origin
 
 _OTHER_ROOT_HINT = "give the trusted root of the Sigstore that signed it: --trusted-root FILE"
 # Rekor v1 and Rekor v2. Older `intoto` entries and `dsse 0.0.2` are not read by sigstore.
@@ -211,6 +212,8 @@ def _require_material(bundle: Bundle) -> None:
             f"the transparency log entry is of a kind that is not read: {min(unknown)!r}",
             "sign anew with cosign 3.1 or newer, or with modelseal",
         )
+    for entry in read_entries(bundle.log_entries):
+        require_origin(entry)  # a stricter reading: one bundle has one form
     if not bundle.timestamps and not bundle.log_time:
         raise _refusal(
             "no-timestamp",

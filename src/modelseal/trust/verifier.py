@@ -8,6 +8,7 @@ and trusted roots that lack a part, is verified here: docs/adr/0011-profiles-and
 Each reason to refuse has its own `reason` code.
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -100,6 +101,12 @@ class KeyVerifier:
                 key.verify(bundle.envelope.signature, signed)
             except VerificationError:
                 continue
+            if bundle.key_hint and bundle.key_hint not in _hints(key):
+                raise VerificationError(
+                    f"{key.identity} signed, but the bundle says that another key did",
+                    hint="the bundle was changed; fetch it again, or sign anew",
+                    code="other-key",
+                )
             return key
         # The hint decides only which of two refusals is told.
         named = [key for key in self._keys if key.hint == bundle.key_hint]
@@ -115,6 +122,13 @@ class KeyVerifier:
             hint="give the public key of who signed, if that is whom you believe",
             code="other-key",
         )
+
+
+def _hints(key: "PublicKey") -> frozenset[str]:
+    """Return what a bundle may call a key: as cosign, npm and OMS do. It never picks a key."""
+    digest = hashlib.sha256(key.der).digest()
+    npm = f"SHA256:{key.hint.rstrip('=')}"
+    return frozenset({key.hint, npm, digest.hex(), hashlib.sha256(key.pem).hexdigest()})
 
 
 class SigstoreVerifier:

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -90,12 +91,18 @@ def test_another_key_is_refused() -> None:
     assert refused(BUNDLE, KeyVerifier([generate_key().public_key()])) == "other-key"
 
 
-def test_the_hint_of_a_bundle_decides_nothing() -> None:
+def test_the_hint_of_a_bundle_never_picks_the_key() -> None:
     mallory = generate_key()
     forged = build_key_bundle(statement(), mallory.sign(pae(statement())), KEY.public_key().hint)
     assert refused(forged) == "bad-signature"
-    honest = changed(verificationMaterial={"publicKey": {"hint": "another hint"}})
-    assert VERIFIER.verify(honest, subject=SUBJECT).predicate_type == PREDICATE_TYPE
+    key = KEY.public_key()
+    oms = hashlib.sha256(key.pem).hexdigest()
+    for hint in ("", key.hint, oms, f"SHA256:{key.hint.rstrip('=')}"):
+        known = changed(verificationMaterial={"publicKey": {"hint": hint}})
+        assert VERIFIER.verify(known, subject=SUBJECT).predicate_type == PREDICATE_TYPE
+    # Signed by the key, and said to be signed by another: two readers would tell two stories.
+    other = changed(verificationMaterial={"publicKey": {"hint": "another hint"}})
+    assert refused(other) == "other-key"
 
 
 def test_a_certificate_bundle_never_passes_where_a_key_was_asked() -> None:
@@ -175,29 +182,30 @@ def test_a_weaker_digest_under_a_good_signature_is_refused() -> None:
     assert refused(build_key_bundle(statement(), signature, ""), verifier) == "other-key"
 
 
-def accepted_only_if_nothing_but_the_hint_changed(mutated: bytes) -> None:
+def accepted_only_if_it_means_the_same(mutated: bytes) -> None:
     try:
         verified = VERIFIER.verify(mutated, subject=SUBJECT)
     except VerificationError:
         return
     value, original = json.loads(mutated), json.loads(BUNDLE)
-    value["verificationMaterial"]["publicKey"] = original["verificationMaterial"]["publicKey"]
+    if not value["verificationMaterial"]["publicKey"].get("hint"):  # as if it were not there
+        value["verificationMaterial"] = original["verificationMaterial"]
     assert value == original
     assert verified.predicate == {"passed": True}
 
 
-@settings(max_examples=2000)
+@settings(max_examples=300)
 @given(st.integers(0, len(BUNDLE) - 1), st.integers(0, 255))
 def test_no_changed_byte_is_accepted(place: int, byte: int) -> None:
     mutated = bytearray(BUNDLE)
     mutated[place] = byte
-    accepted_only_if_nothing_but_the_hint_changed(bytes(mutated))
+    accepted_only_if_it_means_the_same(bytes(mutated))
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.integers(0, len(BUNDLE)), st.integers(0, 64), st.binary(max_size=64))
 def test_no_changed_region_is_accepted(start: int, length: int, put: bytes) -> None:
-    accepted_only_if_nothing_but_the_hint_changed(BUNDLE[:start] + put + BUNDLE[start + length :])
+    accepted_only_if_it_means_the_same(BUNDLE[:start] + put + BUNDLE[start + length :])
 
 
 @given(st.integers(0, len(BUNDLE) - 1))

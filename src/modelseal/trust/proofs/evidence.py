@@ -10,7 +10,7 @@ from modelseal.trust.bundle import Material
 from modelseal.trust.dsse import broken
 from modelseal.trust.identity import CHECK_LOG_TIME, CHECK_TIMESTAMP, CHECK_TRANSPARENCY_LOG
 from modelseal.trust.proofs.body import require_entry_about
-from modelseal.trust.proofs.log import Entry, read_entry, require_in_use, require_logged
+from modelseal.trust.proofs.log import Entry, read_entries, require_in_use, require_logged
 from modelseal.trust.proofs.refusal import OTHER_ROOT, refusal
 from modelseal.trust.proofs.root import Root
 from modelseal.trust.proofs.signed import Signed, SigningKey
@@ -50,7 +50,7 @@ def prove(
     """Check what the bundle brings under a root.
 
     An entry or a timestamp of somebody whom the root does not name proves nothing, and is left
-    out; an entry of a log that it names has to hold.
+    out; an entry of a log that it names has to hold, and there has to be one among the entries.
 
     Args:
         material: of the bundle.
@@ -65,7 +65,8 @@ def prove(
         VerificationError: something does not hold, or is missing.
     """
     entries = _entries_of(material, root)
-    if all_of_root and root.logs and not entries:
+    # Entries that are all of strangers say nothing about keys either, and were meant to.
+    if root.logs and not entries and (all_of_root or material.log_entries):
         raise _no_entry(material)
     promised = []
     for entry in entries:
@@ -92,9 +93,7 @@ def prove(
 
 
 def _entries_of(material: Material, root: Root) -> Sequence[Entry]:
-    entries = [read_entry(value) for value in material.log_entries] if root.logs else []
-    if len({(entry.log_id, entry.index) for entry in entries}) != len(entries):
-        broken("a log entry stands there twice")
+    entries = read_entries(material.log_entries) if root.logs else ()
     return [entry for entry in entries if root.log(entry.log_id)]
 
 

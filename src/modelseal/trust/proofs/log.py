@@ -74,8 +74,15 @@ class Proof:
     checkpoint: str
 
 
-def read_entry(value: Mapping[str, Any]) -> Entry:
-    """Read one entry of a bundle. Raises `VerificationError`: `broken-bundle`."""
+def read_entries(values: Sequence[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    """Read the entries of a bundle. Raises `VerificationError`: `broken-bundle`."""
+    entries = tuple(_entry(value) for value in values)
+    if len({(entry.log_id, entry.index) for entry in entries}) != len(entries):
+        broken("a log entry stands there twice")
+    return entries
+
+
+def _entry(value: Mapping[str, Any]) -> Entry:
     entry = strict_object(value, "tlogEntries", _FIELDS)
     kind = strict_object(entry.get("kindVersion"), "kindVersion", {"kind", "version"})
     log_id = strict_object(entry.get("logId"), "logId", {"keyId"})
@@ -138,6 +145,8 @@ def require_logged(entry: Entry, root: Root) -> datetime | None:
         )
     if entry.proof is None:
         raise _bad("it has no inclusion proof")
+    if not entry.promise and entry.index != entry.proof.index:
+        raise _bad("it names two places in the log")
     _require_inclusion(entry.body, entry.proof)
     _require_checkpoint(entry.proof, log)
     return _promised(entry, log)
@@ -199,10 +208,26 @@ def _require_checkpoint(proof: Proof, log: Log) -> None:
         raise _bad("the checkpoint is not a signed note")
     if head[1] != str(proof.size) or head[2] != base64.b64encode(proof.root).decode():
         raise _bad("the checkpoint is of another tree")
-    # Rekor v1 adds the number of the tree to the name that it signs with.
-    origin = head[0].partition(" - ")[0]
-    if not any(_signs(line, origin, f"{note}\n".encode(), log) for line in lines):
+    if not any(_signs(line, _origin(note), f"{note}\n".encode(), log) for line in lines):
         raise _bad("the log did not sign the checkpoint")
+
+
+def require_origin(entry: Entry) -> None:
+    """See that somebody signed the checkpoint under the name of its origin.
+
+    For whoever lets another verifier check the signature, and does not want two bundles to be one.
+    Raises `VerificationError`: `bad-log-entry`.
+    """
+    note, _, block = (entry.proof.checkpoint if entry.proof else "").partition("\n\n")
+    origin = _origin(note)
+    lines = (_LINE.fullmatch(line) for line in block.split("\n")[:_MAX_LINES])
+    if not any(match is not None and match[1] == origin for match in lines):
+        raise _bad("nobody signed the checkpoint under the log's name")
+
+
+def _origin(note: str) -> str:
+    """Return the log's name; Rekor v1 adds the number of the tree to it."""
+    return note.partition("\n")[0].partition(" - ")[0]
 
 
 def _signs(line: str, origin: str, note: bytes, log: Log) -> bool:
