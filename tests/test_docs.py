@@ -165,6 +165,19 @@ def test_capabilities_name_tests_that_exist() -> None:
         assert re.search(rf"\bdef {name}\(", module.read_text(encoding="utf-8")), row
 
 
+PITFALLS = [*(f"A{n}" for n in range(1, 6)), *(f"B{n}" for n in range(6, 12))]
+PITFALLS += [*(f"C{n}" for n in range(12, 16)), *(f"D{n}" for n in range(16, 19)), "E", "F"]
+
+
+def test_every_pitfall_has_a_test_that_is_named_after_it() -> None:
+    rows = table((ROOT / "SECURITY.md").read_text(encoding="utf-8"), "Pitfalls")
+    assert [row[0] for row in rows] == PITFALLS
+    for name, _, where in rows:
+        path, _, test = where.strip("`").partition("::")
+        assert test.startswith(f"test_{name.lower()}_"), name
+        assert re.search(rf"\bdef {test}\(", (ROOT / path).read_text(encoding="utf-8")), test
+
+
 def test_the_policy_of_the_documentation_is_one() -> None:
     text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
     (whole,) = re.findall(r"```yaml\n(apiVersion.*?)```", text, re.DOTALL)

@@ -61,7 +61,7 @@ def test_a_wrong_passphrase_says_so(modelseal: Command, home: Path, model: Path)
     assert "another passphrase" in done.screen
 
 
-def test_a_person_signs_in_with_the_browser(
+def test_e_a_person_signs_in_with_the_browser(
     modelseal: Command, home: Path, model: Path, private_sigstore: PrivateSigstore
 ) -> None:
     reference = f"oci:{home}/store:1"

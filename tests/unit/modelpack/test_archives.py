@@ -156,7 +156,7 @@ def test_pieces_of_compressed_content_are_one_content(tmp_path: Path) -> None:
         (b"6", "a named pipe"),
     ],
 )
-def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes, what: str) -> None:
+def test_d16_links_and_devices_are_refused(tmp_path: Path, kind: bytes, what: str) -> None:
     blob = member(b"good", b"x") + member(b"bad", kind=kind, link=b"/etc/passwd") + END
     refuse(tmp_path, blob, UnsafePathError, f"'bad' in an archive is {what}")
 
@@ -323,7 +323,7 @@ def test_harmless_keywords_are_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", ["+gzip", "+zstd"])
-def test_a_bomb_stops_while_it_grows(tmp_path: Path, compressed: str) -> None:
+def test_d17_a_bomb_stops_while_it_grows(tmp_path: Path, compressed: str) -> None:
     size = FREE_EXPANSION + (4 << 20)
     archive = member(b"bomb", size=b"%011o\0" % size) + bytes(size) + END
     blob = COMPRESS[compressed](archive)
@@ -361,7 +361,7 @@ def test_content_in_another_compression_is_refused(tmp_path: Path) -> None:
     refuse(tmp_path, tar(FILES), InvalidDocumentError, "not the compressed", "tar+gzip")
 
 
-def test_a_frame_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
+def test_d17_a_frame_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
     blob = zstd_compressed(tar(FILES), window_log=27)
     refuse(tmp_path, blob, LimitExceededError, "memory to be read", "tar+zstd")
 

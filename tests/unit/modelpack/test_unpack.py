@@ -125,7 +125,7 @@ def test_what_was_unpacked_builds_to_the_same_digest(tmp_path: Path) -> None:
     assert packed(tmp_path / "out")[1].descriptor == package.descriptor
 
 
-def test_modes_are_ours_whatever_the_umask_and_the_manifest_say(tmp_path: Path) -> None:
+def test_d16_modes_are_ours_whatever_the_umask_and_the_manifest_say(tmp_path: Path) -> None:
     wild = json.dumps({"mode": 0o4777, "uid": 0, "gid": 0, "typeflag": 2, "mtime": "1999"})
     blob = layer(b"x", "sub/x.bin")
     blob = Descriptor(
@@ -175,7 +175,7 @@ def test_a_name_that_leaves_the_directory_writes_nothing(
         (["a/b", "a"], "file and a directory"),
     ],
 )
-def test_names_that_meet_write_nothing(tmp_path: Path, names: list[str], why: str) -> None:
+def test_d16_names_that_meet_write_nothing(tmp_path: Path, names: list[str], why: str) -> None:
     layers = [layer(name.encode(), name) for name in names]
     reader = Blobs({blob.digest: name.encode() for blob, name in zip(layers, names, strict=True)})
     with pytest.raises(UnsafePathError, match=why):
@@ -212,7 +212,7 @@ def test_what_is_not_such_a_model_is_said(manifest: Manifest, message: str) -> N
         layers_of(Blobs({}), manifest)
 
 
-def test_a_layer_from_elsewhere_is_refused() -> None:
+def test_a3_a_layer_from_elsewhere_is_refused() -> None:
     content = json.loads(manifest_of(layer(b"x", "a")).raw)
     content["layers"][0]["urls"] = ["http://169.254.169.254/latest/meta-data"]
     with pytest.raises(InvalidDocumentError, match=r"fetched from elsewhere \(urls\)"):
@@ -276,7 +276,7 @@ def test_overwriting_that_fails_puts_back_what_was_there(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("data", [b"", b"secon", b"second and more", b"SECOND"])
-def test_a_layer_of_another_content_leaves_nothing_behind(tmp_path: Path, data: bytes) -> None:
+def test_a3_a_layer_of_another_content_leaves_nothing_behind(tmp_path: Path, data: bytes) -> None:
     class Checked(Blobs):
         @contextmanager
         def fetch(self, target: Descriptor) -> Iterator[BinaryIO]:
@@ -308,7 +308,7 @@ def test_a_missing_layer_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_file_has_its_name_before_all_were_right(tmp_path: Path) -> None:
+def test_d18_no_file_has_its_name_before_all_were_right(tmp_path: Path) -> None:
     store, manifest = two_files()
     seen: list[dict[str, bytes]] = []
     out = tmp_path / "out"
@@ -372,7 +372,7 @@ def test_an_interrupt_does_not_wait_for_the_rest_of_a_layer(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_planted_as_a_directory_leads_nowhere(tmp_path: Path) -> None:
+def test_d16_a_link_planted_as_a_directory_leads_nowhere(tmp_path: Path) -> None:
     store, manifest = two_files()
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -121,7 +121,7 @@ def test_an_output_that_is_changed_in_place_changes_no_other(
 
 @BOTH
 @pytest.mark.parametrize("how", ["changed", "cut", "longer", "link", "directory"])
-def test_a_poisoned_cache_costs_a_fetch_and_never_a_wrong_file(
+def test_d18_a_poisoned_cache_costs_a_fetch_and_never_a_wrong_file(
     registry: FakeRegistry, cache: BlobCache, tmp_path: Path, data: bytes, how: str
 ) -> None:
     blob = holding(registry, data)

@@ -87,7 +87,7 @@ def test_a_subject_carries_only_what_names_bytes() -> None:
     ],
     ids=str,
 )
-def test_media_type_confusion_and_wrong_shapes_are_refused(changes: dict[str, Any]) -> None:
+def test_a5_media_type_confusion_and_wrong_shapes_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidDocumentError):
         Manifest.parse(document(**changes))
 
@@ -102,7 +102,7 @@ def test_an_index_is_no_manifest_and_the_other_way_round() -> None:
         Manifest.parse(index.raw, MANIFEST)
 
 
-def test_a_document_served_as_something_else_is_refused() -> None:
+def test_a5_a_document_served_as_something_else_is_refused() -> None:
     with pytest.raises(InvalidDocumentError, match="calls itself"):
         Manifest.parse(document(), DOCKER_MANIFEST)
     with pytest.raises(InvalidDocumentError, match="not a manifest"):

@@ -60,7 +60,7 @@ def test_a_signature_by_the_role_is_allowed() -> None:
     assert decide(parse(document([SIGNED])), verified(SIGNATURE)).allowed
 
 
-def test_a_statement_of_another_kind_is_no_signature() -> None:
+def test_b7_a_statement_of_another_kind_is_no_signature() -> None:
     decision = decide(parse(document([SIGNED])), verified(SCAN), verified(PROVENANCE))
     assert not decision.allowed
     (finding,) = decision.findings
@@ -257,7 +257,7 @@ def test_evidence_about_something_else_is_a_bug() -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs"), list(product([0, 1, 2], repeat=2)))
-def test_more_statements_never_turn_allow_into_deny(ours: int, theirs: int) -> None:
+def test_b11_more_statements_never_turn_allow_into_deny(ours: int, theirs: int) -> None:
     policy = parse(document([SIGNED]))
     made = [verified(SIGNATURE, predicate={"n": n}) for n in range(ours)]
     noise = [verified(SCAN, APPROVER, {"n": n}) for n in range(theirs)]
@@ -293,7 +293,7 @@ def claiming(claims: Any, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - an
         ({}, False),
     ],
 )
-def test_a_claim_that_is_asked_for_has_to_be_there_exactly(
+def test_b9_a_claim_that_is_asked_for_has_to_be_there_exactly(
     claims: dict[str, str],
     allowed: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:

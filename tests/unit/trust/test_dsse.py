@@ -76,7 +76,7 @@ def test_both_statement_versions_are_read() -> None:
         {"subject": [{"digest": {"sha256": "00"}}] * (MAX_SUBJECTS + 1)},
     ],
 )
-def test_what_is_no_statement_is_refused(changes: dict[str, Any]) -> None:
+def test_b7_what_is_no_statement_is_refused(changes: dict[str, Any]) -> None:
     assert refused(parse_statement, statement(**changes)) == "not-a-statement"
 
 
@@ -125,18 +125,18 @@ def test_no_other_json_is_a_statement(value: object) -> None:
         ({"sha256": ""}, False),
     ],
 )
-def test_only_the_asked_algorithm_binds(digests: dict[str, str], *, binds: bool) -> None:
+def test_a2_only_the_asked_algorithm_binds(digests: dict[str, str], *, binds: bool) -> None:
     parsed = parse_statement(statement(subject=[{"name": str(SUBJECT), "digest": digests}]))
     assert parsed.names(SUBJECT) is binds
 
 
-def test_a_sha512_digest_needs_a_sha512_subject() -> None:
+def test_a2_a_sha512_digest_needs_a_sha512_subject() -> None:
     wide = Digest("sha512", "a" * 128)
     assert parse_statement(statement(wide)).names(wide)
     assert not parse_statement(statement(SUBJECT)).names(wide)
 
 
-def test_any_of_several_subjects_binds_and_its_name_does_not() -> None:
+def test_a2_any_of_several_subjects_binds_and_its_name_does_not() -> None:
     subjects = [
         {"name": str(SUBJECT), "digest": {"sha256": "0" * 64}},
         {"digest": {"sha256": OTHER_SUBJECT.encoded}},
@@ -215,7 +215,7 @@ def test_a_bundle_of_another_shape_is_broken(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "payload_type", ["application/vnd.in-toto+json ", "application/json", "", None]
 )
-def test_another_payload_type_is_no_statement(payload_type: object) -> None:
+def test_b6_another_payload_type_is_no_statement(payload_type: object) -> None:
     changed = bundle(dsseEnvelope=ENVELOPE | {"payloadType": payload_type})
     assert refused(parse_bundle, changed) == "not-a-statement"
 
@@ -225,12 +225,12 @@ def test_a_blob_signature_is_no_statement() -> None:
     assert refused(parse_bundle, changed) == "not-a-statement"
 
 
-def test_duplicate_keys_are_refused() -> None:
+def test_b6_duplicate_keys_are_refused() -> None:
     twice = bundle().replace(b'"payload":', b'"payload": "QQ==", "payload":')
     assert refused(parse_bundle, twice) == "broken-bundle"
 
 
-def test_a_bundle_above_the_cap_is_refused_before_it_is_parsed() -> None:
+def test_b6_a_bundle_above_the_cap_is_refused_before_it_is_parsed() -> None:
     assert refused(parse_bundle, bundle() + b" " * MAX_BUNDLE_BYTES) == "broken-bundle"
 
 

@@ -147,7 +147,7 @@ def test_a_bad_explicit_token_does_not_fall_back(issuer: OidcIssuer) -> None:
         IdentityTokens(explicit="no such file", environ=environ).find(never_asked)
 
 
-def test_a_broken_token_is_never_shown(tmp_path: Path) -> None:
+def test_e_a_broken_token_is_never_shown(tmp_path: Path) -> None:
     secret = "eyJhbGciOi" + "S3cr3t" * 10
     path = tmp_path / "token"
     path.write_text(f"{secret} and more")

@@ -45,7 +45,7 @@ def test_a_signed_statement_is_verified() -> None:
     assert verified.bundle == Digest.of(BUNDLE)
 
 
-def test_only_checks_that_ran_are_told() -> None:
+def test_f_only_checks_that_ran_are_told() -> None:
     verified = VERIFIER.verify(BUNDLE, subject=SUBJECT)
     assert verified.checks == ("signature", "key", "subject")
     assert verified.signed_at is None
@@ -91,7 +91,7 @@ def test_another_key_is_refused() -> None:
     assert refused(BUNDLE, KeyVerifier([generate_key().public_key()])) == "other-key"
 
 
-def test_the_hint_of_a_bundle_never_picks_the_key() -> None:
+def test_b10_the_hint_of_a_bundle_never_picks_the_key() -> None:
     mallory = generate_key()
     forged = build_key_bundle(statement(), mallory.sign(pae(statement())), KEY.public_key().hint)
     assert refused(forged) == "bad-signature"
@@ -105,7 +105,7 @@ def test_the_hint_of_a_bundle_never_picks_the_key() -> None:
     assert refused(other) == "other-key"
 
 
-def test_a_certificate_bundle_never_passes_where_a_key_was_asked() -> None:
+def test_b10_a_certificate_bundle_never_passes_where_a_key_was_asked() -> None:
     keyless = json.dumps(VirtualSigstore().bundle(statement())).encode()
     assert refused(keyless) == "certificate-bundle"
 
@@ -124,7 +124,7 @@ def test_key_and_certificate_in_one_bundle_are_refused() -> None:
     assert refused(json.dumps(value).encode()) == "broken-bundle"
 
 
-def test_a_signature_over_the_payload_alone_is_refused() -> None:
+def test_b6_a_signature_over_the_payload_alone_is_refused() -> None:
     # Without the payload type in the signed bytes a signature for one purpose serves another.
     naked = build_key_bundle(statement(), KEY.sign(statement()), KEY.public_key().hint)
     assert refused(naked) == "bad-signature"
@@ -172,7 +172,7 @@ def test_other_algorithms_of_cosign_are_verified(kind: str) -> None:
     assert refused(BUNDLE, verifier) == "other-key"
 
 
-def test_a_weaker_digest_under_a_good_signature_is_refused() -> None:
+def test_b10_a_weaker_digest_under_a_good_signature_is_refused() -> None:
     wide = ec.generate_private_key(ec.SECP256R1())
     pem = wide.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

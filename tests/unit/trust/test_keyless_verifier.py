@@ -64,7 +64,7 @@ def test_a_keyless_statement_is_verified() -> None:
     assert before < verified.signed_at <= dt.datetime.now(dt.UTC)
 
 
-def test_only_checks_that_ran_are_told() -> None:
+def test_f_only_checks_that_ran_are_told() -> None:
     assert VERIFIER.verify(RAW, subject=SUBJECT).checks == (
         "certificate-chain",
         "signed-certificate-timestamp",
@@ -138,7 +138,7 @@ def test_nobody_is_accepted_without_an_identity() -> None:
         (Identity("https://other.example", "mallory@acme.example"), "other-identity"),
     ],
 )
-def test_issuer_and_subject_are_exact(identity: Identity, reason: str) -> None:
+def test_b9_issuer_and_subject_are_exact(identity: Identity, reason: str) -> None:
     assert refused(BUNDLE, verifier(identity)) == reason
 
 
@@ -160,7 +160,7 @@ def test_another_trusted_root_is_refused() -> None:
     assert refused(BUNDLE, verifier(sigstore=VirtualSigstore())) == "untrusted-root"
 
 
-def test_a_key_signed_bundle_never_passes_where_an_identity_was_asked() -> None:
+def test_b10_a_key_signed_bundle_never_passes_where_an_identity_was_asked() -> None:
     (bundle,) = KeySigner(generate_key()).sign([statement()])
     assert refused(json.loads(bundle)) == "key-signed-bundle"
 
@@ -194,7 +194,7 @@ def test_two_log_entries_are_refused() -> None:
     assert refused(changed(double)) == "broken-bundle"
 
 
-def test_the_logs_time_counts_only_with_its_promise() -> None:
+def test_b8_the_logs_time_counts_only_with_its_promise() -> None:
     assert refused(changed(lambda _, entry: entry.pop("inclusionPromise"))) == "no-timestamp"
     assert refused(changed(lambda _, entry: entry.pop("integratedTime"))) == "no-timestamp"
     assert refused(changed(lambda _, entry: entry.update(integratedTime="0"))) == "no-timestamp"
@@ -207,7 +207,7 @@ def test_a_time_that_the_log_did_not_promise_is_refused() -> None:
     assert refused(changed(later)) == "bad-log-entry"
 
 
-def test_a_log_entry_of_another_signature_is_refused() -> None:
+def test_b8_a_log_entry_of_another_signature_is_refused() -> None:
     # GHSA-whqx-f9j3-ch6m: any entry of the log would do, if it were not tied to this signature.
     other = SIGSTORE.bundle(statement())["verificationMaterial"]["tlogEntries"]
 

@@ -127,7 +127,7 @@ def test_another_sigstore_is_refused_by_name() -> None:
     assert refused(BUNDLE, root_without("tlogs", of=mixed)) == "untrusted-ct-log"
 
 
-def test_a_key_signed_bundle_never_passes_where_an_identity_was_asked() -> None:
+def test_b10_a_key_signed_bundle_never_passes_where_an_identity_was_asked() -> None:
     (raw,) = KeySigner(generate_key()).sign([statement()])
     assert refused(json.loads(raw), root_without("ctlogs", "tlogs")) == "key-signed-bundle"
 
@@ -191,7 +191,7 @@ def test_a_proof_that_was_changed_is_refused(part: str, value: object, reason: s
     assert refused(bundle, root_without()) == reason
 
 
-def test_a_checkpoint_that_another_name_signed_is_refused() -> None:
+def test_b8_a_checkpoint_that_another_name_signed_is_refused() -> None:
     def renamed(entry: dict[str, Any]) -> None:
         note = entry["inclusionProof"]["checkpoint"]["envelope"]
         entry["inclusionProof"]["checkpoint"]["envelope"] = note.replace("— rekor", "— other")

@@ -1,7 +1,6 @@
 """The public suite's cases (sigstore-conformance) and OMS bundles: those with statements."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,7 @@ from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier, re
 REPOSITORY = Path(__file__).parents[3]
 SUITE = REPOSITORY / "tests" / "vectors" / "sigstore-conformance"
 CASES = SUITE / "bundle-verify"
-VECTORS = Path(os.environ.get("MODELSEAL_VECTORS", REPOSITORY.parent / "shared" / "vectors"))
-OMS = VECTORS / "oms" / "test-vectors"
+OMS = REPOSITORY / "tests" / "vectors" / "oms"
 IDENTITY = (
     "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/"
     ".github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main"
@@ -49,17 +47,6 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the root that sigstore ships, not one cached by the user."""
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-
-
-@pytest.fixture
-def oms() -> Path:
-    """Return where the vectors of OMS are."""
-    if not OMS.is_dir():
-        reason = f"there are no vectors at {VECTORS}: set MODELSEAL_VECTORS"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return OMS
 
 
 def text(case: Path, name: str, default: str) -> str:
@@ -171,8 +158,8 @@ def public_instance(identity: Identity) -> SigstoreVerifier:
     return SigstoreVerifier(load_trusted_root(None, offline=True), {identity})
 
 
-def test_a_statement_of_the_public_instance_is_verified(oms: Path) -> None:
-    bundle = (oms / "valid" / "sigstore.bundle.json").read_bytes()
+def test_a_statement_of_the_public_instance_is_verified() -> None:
+    bundle = (OMS / "valid" / "sigstore.bundle.json").read_bytes()
     verified = public_instance(OMS_IDENTITY).verify(bundle, subject=OMS_SUBJECT)
     assert verified.predicate_type == "https://model_signing/signature/v1.0"
     assert verified.signer == OMS_IDENTITY
@@ -181,8 +168,8 @@ def test_a_statement_of_the_public_instance_is_verified(oms: Path) -> None:
     assert "log-time" in verified.checks
 
 
-def test_a_statement_of_the_public_instance_is_refused_for_another_signer(oms: Path) -> None:
-    bundle = (oms / "valid" / "sigstore.bundle.json").read_bytes()
+def test_a_statement_of_the_public_instance_is_refused_for_another_signer() -> None:
+    bundle = (OMS / "valid" / "sigstore.bundle.json").read_bytes()
     for identity, reason in (
         (Identity(OMS_IDENTITY.issuer, "mallory@us.ibm.com"), "other-identity"),
         (Identity("https://accounts.google.com", OMS_IDENTITY.subject), "other-issuer"),
@@ -203,13 +190,13 @@ def test_a_statement_of_the_public_instance_is_refused_for_another_signer(oms: P
         ("valid/key", "key-signed-bundle"),
     ],
 )
-def test_other_bundles_of_oms_are_refused_keylessly(oms: Path, name: str, reason: str) -> None:
-    bundle = (oms / f"{name}.bundle.json").read_bytes()
+def test_other_bundles_of_oms_are_refused_keylessly(name: str, reason: str) -> None:
+    bundle = (OMS / f"{name}.bundle.json").read_bytes()
     with pytest.raises(VerificationError) as caught:
         public_instance(OMS_IDENTITY).verify(bundle, subject=OMS_SUBJECT)
     assert caught.value.reason == reason
 
 
-def test_valid_oms_bundles_can_be_read(oms: Path) -> None:
-    for path in sorted((oms / "valid").glob("*.json")):
+def test_valid_oms_bundles_can_be_read() -> None:
+    for path in sorted((OMS / "valid").glob("*.json")):
         assert read_unsafe(path.read_bytes()).predicate_type.startswith("https://model_signing/")

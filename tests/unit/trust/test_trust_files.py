@@ -168,7 +168,7 @@ def test_a_signing_config_that_is_over_is_refused(tmp_path: Path) -> None:
         7,
     ],
 )
-def test_a_token_is_sent_only_with_tls_or_to_loopback(
+def test_e_a_token_is_sent_only_with_tls_or_to_loopback(
     tmp_path: Path, part: str, url: object
 ) -> None:
     signing = SIGNING | {part: [SERVICE | {"url": url}]}

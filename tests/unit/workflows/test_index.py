@@ -140,7 +140,7 @@ def test_an_index_in_an_index_is_refused() -> None:
         choose("nested", shelf.store)
 
 
-def test_a_signature_on_the_index_covers_what_it_lists(tmp_path: Path) -> None:
+def test_a4_a_signature_on_the_index_covers_what_it_lists(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.sign(shelf.index)
     assert shelf.pull(tmp_path / "a", platform="linux/arm64") == b"for arm64"
@@ -167,7 +167,7 @@ def test_a_signature_on_the_index_says_nothing_of_another_manifest() -> None:
         verify_model("all", TRUST, store=shelf.store, clock=clock)
 
 
-def test_a_signature_on_one_manifest_covers_that_one_only(tmp_path: Path) -> None:
+def test_a4_a_signature_on_one_manifest_covers_that_one_only(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.sign(shelf.amd64)
     assert shelf.pull(tmp_path / "a") == b"for amd64"
@@ -190,7 +190,7 @@ def test_the_index_as_a_whole_is_verified_by_what_is_said_about_it() -> None:
     assert any("covers the 2 manifests" in line for line in text.verification(found, "x"))
 
 
-def test_words_about_index_and_manifest_are_not_added_up() -> None:
+def test_a4_words_about_index_and_manifest_are_not_added_up() -> None:
     shelf = Shelf()
     shelf.sign(shelf.index, kind="https://in-toto.io/attestation/scai/v0.3")
     shelf.sign(shelf.amd64, OTHER)

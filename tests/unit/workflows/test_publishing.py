@@ -168,7 +168,7 @@ class _MovingTag(MemoryStore):
         return found
 
 
-def test_a_tag_that_moves_between_the_steps_changes_nothing(model: Path, tmp_path: Path) -> None:
+def test_a1_a_tag_that_moves_between_the_steps_changes_nothing(model: Path, tmp_path: Path) -> None:
     store = _MovingTag()
     signed = published(model, store).subject
     evil = push_directory(
@@ -210,7 +210,7 @@ def test_an_unsigned_model_is_refused_before_a_byte_is_written(model: Path, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_a_statement_of_another_kind_is_no_signature(model: Path) -> None:
+def test_b7_a_statement_of_another_kind_is_no_signature(model: Path) -> None:
     store, _ = unsigned(model)
     scan = Claim("https://example.com/scan-failed/v1", {"result": "FAILED"})
     attest("1.4.0", [scan], KeySigner(KEY), services(store))
@@ -299,14 +299,16 @@ class _Hiding(MemoryStore):
         raise UnavailableError(f"no answer about {subject.digest}")
 
 
-def test_referrers_that_cannot_be_listed_are_not_taken_for_absent(model: Path) -> None:
+def test_b11_referrers_that_cannot_be_listed_are_not_taken_for_absent(model: Path) -> None:
     store = _Hiding()
     push_directory(model, "1.4.0", services(store), {})
     with pytest.raises(UnavailableError):
         verify("1.4.0", TRUST, store=store, clock=clock)
 
 
-def test_load_gives_a_verified_path_and_notices_a_changed_disk(model: Path, tmp_path: Path) -> None:
+def test_d18_load_gives_a_verified_path_and_notices_a_changed_disk(
+    model: Path, tmp_path: Path
+) -> None:
     store = MemoryStore()
     published(model, store)
     cache = tmp_path / "cache"
