@@ -130,7 +130,7 @@ class Bench:
         if not believing:
             return Settings()
         if believing not in {"trainer", "stranger"}:
-            return Settings(key=self.home / f"{believing}.pub")
+            return Settings(key=str(self.home / f"{believing}.pub"))  # as the command line has it
         return Settings(
             certificate_identity=TRAINER if believing == "trainer" else "other@acme.example",
             certificate_oidc_issuer=self.sigstore.issuer,

@@ -3,7 +3,6 @@
 """Whom the caller of `explain` believes: also nobody, and also keys that only OMS takes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from modelseal.errors import KeyFileError
 from modelseal.policy.document import Policy
@@ -11,7 +10,7 @@ from modelseal.trust.bundle_facts import Method
 from modelseal.trust.oms import OmsKeyVerifier, OmsVerifier, oms_hint, parse_oms_key
 from modelseal.trust.verifier import Verifier
 from modelseal.workflows.files import read_file
-from modelseal.workflows.oms_trust import oms_verifier
+from modelseal.workflows.oms_trust import key_file, oms_verifier
 from modelseal.workflows.wiring import Settings, trust_for
 
 
@@ -89,9 +88,10 @@ def _key(settings: Settings) -> Believed:
         key = open_public_key(settings.key, pin=settings.pin)
     except KeyFileError:
         # Not one that cosign takes; perhaps one that OMS does. Then that is what is told.
-        if not isinstance(settings.key, Path):
+        path = key_file(settings.key)
+        if path is None:
             raise
-        other = parse_oms_key(read_file(settings.key, "key"), str(settings.key))
+        other = parse_oms_key(read_file(path, "key"), str(path))
         verifier = OmsKeyVerifier([other])
         return Believed(
             words=f"{other.identity}",

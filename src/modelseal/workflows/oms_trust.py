@@ -51,9 +51,17 @@ def oms_verifier(settings: Settings, certificate_chain: Path | None = None) -> O
 
 def _key(settings: Settings) -> EcPublicKey:
     """Return the key of a file, of all kinds that OMS takes, or of a KMS."""
-    if isinstance(settings.key, Path):
-        return parse_oms_key(read_file(settings.key, "key"), str(settings.key))
+    assert settings.key is not None
+    path = key_file(settings.key)
+    if path is not None:
+        return parse_oms_key(read_file(path, "key"), str(path))
     from modelseal.workflows.signing_keys import open_public_key
 
-    assert settings.key is not None
-    return parse_oms_key(open_public_key(settings.key, pin=settings.pin).pem, settings.key)
+    return parse_oms_key(open_public_key(settings.key, pin=settings.pin).pem, str(settings.key))
+
+
+def key_file(key: Path | str) -> Path | None:
+    """Return the file that `--key` names; None for the URI of a key in a KMS."""
+    from modelseal.trust.kms import is_key_uri
+
+    return None if isinstance(key, str) and is_key_uri(key) else Path(key)
