@@ -79,15 +79,19 @@ def test_a_copy_that_is_too_large_is_told_before_anything_is_asked(
     assert "max_shard_size" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["push", "copy"])
 def test_half_of_an_upload_survives_a_kill(
-    modelseal: Command, registry: FakeRegistry, home: Path
+    modelseal: Command, registry: FakeRegistry, home: Path, command: str
 ) -> None:
     size = 48 << 20
     model = make_model(home / "model", extra={"large.safetensors": os.urandom(size)})
     reference = f"{registry.host}/acme/fraud:1.4.0"
     registry.faults = [Fault(method="PUT", path="/uploads/", intake=12 << 20)]
-    command = [str(modelseal.program), "push", str(model), reference, "--quiet"]
-    with subprocess.Popen(command, env=modelseal.environment) as process:
+    words = ["push", str(model), reference, "--quiet"]
+    if command == "copy":
+        modelseal("build", model, "--store", "oci:store:1.4.0", cwd=home).check()
+        words = ["copy", f"oci:{home}/store:1.4.0", reference, "--quiet"]
+    with subprocess.Popen([modelseal.program, *words], env=modelseal.environment) as process:
         until = time.monotonic() + 60
         while registry.taken < size * 0.6 and time.monotonic() < until:
             time.sleep(0.01)
@@ -96,7 +100,7 @@ def test_half_of_an_upload_survives_a_kill(
         time.sleep(0.01)
         assert time.monotonic() < until
     registry.faults, registry.requests = [], []
-    modelseal("push", model, reference).check()
+    modelseal(*words).check()
     sent = sum(request.body_size for request in registry.requests if request.method == "PUT")
     assert sent <= size * 0.55
     modelseal("pull", reference, "--output", home / "out").check()

@@ -204,8 +204,11 @@ def test_pushing_survives_what_passes_and_ends_cleanly_when_it_stays(
     scene.registry.faults = [replace(wrong, times=FOR_EVER)]
     if not attempted(scene, scene.push):
         assert scene.registry.tags == {} or stage == "the tag"
+    scene.retries.clear()
     scene.registry.faults = [replace(wrong, times=1)]
     scene.push()
+    asked_for = PASSING[fault].headers.get("Retry-After")
+    assert not asked_for or float(asked_for) in scene.retries
     finished(scene, scene.push)
 
 

@@ -18,6 +18,7 @@ from modelseal.errors import KeyFileError, UnavailableError, UsageError
 from modelseal.oci.cache import DEFAULT_LIMIT, BlobCache
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.layout import LayoutStore
+from modelseal.oci.private import cache_home
 from modelseal.oci.reference import DigestReference, LayoutDirectory, Location, Reference
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.store import Store
@@ -79,8 +80,10 @@ def open_store(location: Location, settings: Settings) -> Store:
     if isinstance(location, LayoutDirectory):
         return LayoutStore(location.path)
     from modelseal.oci.registry.store import RegistryStore
+    from modelseal.oci.registry.uploads import UploadJournal
 
-    return RegistryStore(location, settings.registry)
+    journal = UploadJournal(cache_home(settings.environment) / "uploads")
+    return RegistryStore(location, settings.registry, journal=journal)
 
 
 def open_reading_store(location: Location, settings: Settings) -> Store:

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from modelseal.errors import LimitExceededError
+from modelseal.errors import LimitExceededError, UnavailableError
+from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.registry.hosts import split_port
 
 _GB = 10**9
@@ -22,6 +23,9 @@ _GIB = 1 << 30
 _RUNGS = (64 * _MIB, 16 * _MIB, 4 * _MIB, _MIB, 256 << 10)
 """Sizes of a request's body, the next for when one is refused: below what Cloudflare takes (100
 MB), and down to what nginx takes when nobody configures it (1 MiB)."""
+
+_AS_GOOD_AS = 0.95
+"""Part of the longest upload after which what breaks off is believed to have been ended."""
 
 _WORTH_TELLING = 5e6
 """Bytes a second from which on an upload against the clock is worth a word beforehand."""
@@ -135,6 +139,31 @@ def check_sizes(
                 f"{registry} ends an upload after {policy.max_seconds // 60} minutes: {name} "
                 f"({human(size)}) needs {rate / 1e6:.0f} MB a second"
             )
+
+
+def out_of_time(
+    policy: UploadPolicy, registry: str, blob: Descriptor, took: float
+) -> UnavailableError | None:
+    """Return the error for an upload that broke off when its time was up; None when it was not.
+
+    To try again would take as long, and end so again.
+
+    Args:
+        policy: of the registry.
+        registry: its name.
+        blob: what was sent.
+        took: seconds until it broke off.
+    """
+    longest = policy.max_seconds
+    if longest is None or took < longest * _AS_GOOD_AS:
+        return None
+    return UnavailableError(
+        f"{registry} ended the upload of {blob.name} ({human(blob.size)}) after "
+        f"{took / 60:.1f} minutes: it gives none of them more than {longest / 60:g}",
+        hint=f"push from where the line is faster, or send less at once: "
+        f"{how_to_split(blob.name, min(blob.size, policy.max_layer or blob.size))}",
+        code="upload-too-slow",
+    )
 
 
 def how_to_split(name: str, limit: int) -> str:

@@ -84,6 +84,7 @@ class RegistryStore:
         self._sessions: dict[Digest, Target] = {}
         policy = self._options.upload_policy or policy_of(repository.registry)
         self._bodies = BodyLimit(policy)
+        self._told: set[str] = set()
 
     def __str__(self) -> str:
         return str(self._repository)
@@ -153,14 +154,17 @@ class RegistryStore:
         self._absent.discard(expected.digest)
 
     def check_sizes(self, blobs: Iterable[tuple[str, int]]) -> Sequence[str]:
-        """Refuse what is known to be too large for this registry; say what has to hurry.
+        """Refuse what is known to be too large for this registry; say once what has to hurry.
 
         Raises:
             LimitExceededError: unless the options ignore limits.
         """
         if self._options.ignore_limits:
             return ()
-        return tuple(check_sizes(self._bodies.policy, self._repository.registry, blobs))
+        found = list(check_sizes(self._bodies.policy, self._repository.registry, blobs))
+        fresh = [text for text in found if text not in self._told]
+        self._told.update(fresh)
+        return fresh
 
     def _noted(self, blob: Descriptor) -> AbstractContextManager[Entry]:
         if self._journal is None:

@@ -12,6 +12,7 @@ goes in parts, smaller ones until they pass.
 
 import itertools
 import re
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from modelseal.oci.registry import sessions
 from modelseal.oci.registry.answers import Answer, expect, refusal
 from modelseal.oci.registry.client import PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
-from modelseal.oci.registry.limits import ANY, BodyLimit
+from modelseal.oci.registry.limits import ANY, BodyLimit, out_of_time
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.pieces import Pieces
 from modelseal.oci.registry.retry import TransientError, retrying
@@ -75,7 +76,8 @@ def upload_blob(
         ContentMismatchError: it is not; the last bytes were not sent, so nothing is kept.
         LimitExceededError: it is too large, also in parts.
         NotFoundError: there is no such repository.
-        UnavailableError, AccessDeniedError, StorageError.
+        UnavailableError: also when the registry is known to end uploads after some time, and did.
+        AccessDeniedError, StorageError.
     """
     bodies = bodies or BodyLimit(ANY)
     if entry is None or not bodies.policy.resumes:
@@ -86,7 +88,15 @@ def upload_blob(
 
     def attempt() -> None:
         if next(attempts) == 0 or not is_there():
-            upload.attempt()
+            began = time.monotonic()
+            try:
+                upload.attempt()
+            except TransientError as error:
+                took = time.monotonic() - began
+                late = out_of_time(bodies.policy, client.registry, expected, took)
+                if late is None or is_there():
+                    raise
+                raise late from error
         upload.entry.forget()
 
     try:

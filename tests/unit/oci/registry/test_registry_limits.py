@@ -4,6 +4,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.fake_registry import FakeRegistry, Fault
 from tests.support.registry_store import NAME, store_at
 from tests.support.registry_ways import Ways
 
-from modelseal.errors import LimitExceededError
+from modelseal.errors import LimitExceededError, UnavailableError
 from modelseal.oci.content import BytesContent
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor
 from modelseal.oci.registry.limits import (
@@ -27,6 +28,7 @@ from modelseal.oci.registry.limits import (
 )
 
 MIB = 1 << 20
+TITLE = "org.opencontainers.image.title"
 DATA = random.Random(4).randbytes(9 * MIB + 13)
 BLOB = Descriptor.of(DATA, OCTET_STREAM)
 PAGE = Path(__file__).parents[4] / "docs" / "registries.md"
@@ -190,6 +192,34 @@ def test_a_registry_that_takes_no_parts_is_not_given_any() -> None:
             store_at(fake.host, known=policy_of("gcr.io")).push(BLOB, BytesContent(DATA))
         assert fake.asked("PATCH") == []
         assert fake.uploads == {}
+
+
+def test_a_small_proxy_before_ghcr_gets_parts_that_ghcr_takes() -> None:
+    with FakeRegistry(ways=Ways(max_body=5 * MIB, max_patch=4 * MIB)) as fake:
+        store_at(fake.host, known=policy_of("ghcr.io")).push(BLOB, BytesContent(DATA))
+        assert fake.blobs[NAME, str(BLOB.digest)] == DATA
+        assert [r.body_size for r in fake.asked("PATCH")] == [4 * MIB, 4 * MIB, MIB + 13]
+
+
+def test_an_upload_whose_time_is_up_is_told_and_not_tried_again() -> None:
+    known = UploadPolicy(name="hasty", max_seconds=1, resumes=False)
+    wrong = Fault(method="PUT", cut_request=6 * MIB, intake=6 * MIB)
+    blob = Descriptor(OCTET_STREAM, BLOB.digest, BLOB.size, {TITLE: "model.safetensors"})
+    with FakeRegistry(faults=[wrong]) as fake:
+        with pytest.raises(UnavailableError, match="ended the upload of model") as told:
+            store_at(fake.host, known=known).push(blob, BytesContent(DATA))
+        assert told.value.reason == "upload-too-slow"
+        assert "max_shard_size" in told.value.hint
+        assert len(fake.asked("PUT")) == 1
+        fake.faults = [replace(wrong, intake=0, times=1)]  # it broke off, but not by the clock
+        store_at(fake.host, known=known).push(blob, BytesContent(DATA))
+        assert fake.blobs[NAME, str(BLOB.digest)] == DATA
+
+
+def test_what_has_to_hurry_is_told_once() -> None:
+    store = store_at("r.example", known=policy_of("ghcr.io"))
+    assert len(store.check_sizes([("a", 8 * 10**9)])) == 1
+    assert store.check_sizes([("a", 8 * 10**9)]) == []
 
 
 def test_whoever_takes_nothing_at_all_is_left_soon() -> None:
