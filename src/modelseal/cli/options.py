@@ -205,6 +205,48 @@ Attestations: TypeAlias = Annotated[
         rich_help_panel=_SIGNING,
     ),
 ]
+SigningCertificate: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate",
+        metavar="FILE",
+        help="The certificate (PEM) of --key by a company's authority; it goes into the bundle.",
+        envvar="MODELSEAL_CERTIFICATE",
+        rich_help_panel=_SIGNING,
+    ),
+]
+CertificateChain: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate-chain",
+        metavar="FILE",
+        help="The certificates (PEM) above --certificate, the root last.",
+        envvar="MODELSEAL_CERTIFICATE_CHAIN",
+        rich_help_panel=_SIGNING,
+    ),
+]
+CaRoots: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-roots",
+        metavar="FILE",
+        help="Roots (PEM) of a company's authority that has to vouch for --certificate-identity, "
+        "in place of an OIDC issuer.",
+        envvar="MODELSEAL_CA_ROOTS",
+        callback=_not_empty,
+        rich_help_panel=_TRUST,
+    ),
+]
+CaIntermediates: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-intermediates",
+        metavar="FILE",
+        help="Certificates (PEM) between the roots and the signer's; not trusted themselves.",
+        envvar="MODELSEAL_CA_INTERMEDIATES",
+        rich_help_panel=_TRUST,
+    ),
+]
 IdentityToken: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -270,6 +312,7 @@ class TrustProfile(StrEnum):
     KEYLESS = "keyless"
     KEYLESS_PRIVATE = "keyless-private"
     KEY = "key"
+    CERTIFICATE = "certificate"
 
 
 VerificationProfile: TypeAlias = Annotated[
@@ -277,8 +320,8 @@ VerificationProfile: TypeAlias = Annotated[
     typer.Option(
         "--profile",
         help="What to insist on. keyless: certificate, CT log, transparency log and time; "
-        "keyless-private: all that --trusted-root names; key: a signature by --key. Without it: "
-        "keyless for an identity, key for a key.",
+        "keyless-private: all that --trusted-root names; key: a signature by --key; certificate: "
+        "one by --ca-roots. Without it: what the other options are for.",
         envvar="MODELSEAL_PROFILE",
         show_default=False,
         rich_help_panel=_TRUST,

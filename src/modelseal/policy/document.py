@@ -5,6 +5,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from modelseal.policy.checks.resource import LAYOUT, Resource, repository_of
 from modelseal.policy.roles import Member, Role
 from modelseal.trust.identity import (
     CLAIM_OIDS,
+    COMPANY_ISSUER,
     NO_CLAIMS,
     Identity,
     KeyIdentity,
@@ -26,6 +28,7 @@ from modelseal.trust.identity import (
     SignerIdentity,
 )
 
+_ISSUER = re.compile(rf"https?://.+|{COMPANY_ISSUER}[0-9a-f]{{64}}", re.DOTALL)
 API_VERSION = "modelseal.dev/v1"
 KIND = "Policy"
 
@@ -90,7 +93,7 @@ def _profile_of(members: Iterable[Member]) -> Profile:
     profiles = {member.profile for member in members} - {Profile.KEY}
     if len(profiles) > 1:
         raise InvalidPolicyError(
-            "one role asks for the profile keyless, another for keyless-private",
+            f"one role asks for the profile {min(profiles)}, another for {max(profiles)}",
             hint="a policy is applied under one trusted root: choose one of them for all roles",
         )
     return profiles.pop() if profiles else Profile.KEYLESS
@@ -135,16 +138,21 @@ def _profile(entry: Fields) -> Profile | None:
 def _member(item: Fields, profile: Profile | None, keys: list[bytes]) -> Member:
     claims = _claims(item)
     signer = _signer(item, keys)
-    if isinstance(signer, KeyIdentity) is not ((profile or Member.of(signer).profile) == "key"):
+    usual = Member.of(signer).profile
+    asked = profile or usual
+    fixed = {Profile.KEY, Profile.CERTIFICATE}  # the kind of identity says so already
+    if asked is not usual and fixed & {asked, usual}:
         raise InvalidPolicyError(
             f"the profile {profile} and {signer} exclude each other",
-            hint="the profile key goes with a publicKey, the others with an issuer and a subject",
+            hint="the profile key goes with a publicKey, certificate with an issuer "
+            f"{COMPANY_ISSUER}…, the others with an issuer's URL and a subject",
         )
-    if claims and isinstance(signer, KeyIdentity):
+    if claims and usual in fixed:
         raise InvalidPolicyError(
-            "a publicKey has no claims", hint="claims stand in certificates, beside an issuer"
+            "a publicKey has no claims, nor has a company's certificate",
+            hint="claims stand in Fulcio's certificates, beside an issuer's URL",
         )
-    return Member(signer, profile or Member.of(signer).profile, claims)
+    return Member(signer, asked, claims)
 
 
 def _claims(item: Fields) -> Mapping[str, str]:
@@ -178,11 +186,12 @@ def _signer(item: Fields, keys: list[bytes]) -> SignerIdentity:
         issuer=item.text("issuer", required=True), subject=item.text("subject", required=True)
     )
     item.finish("publicKey", "claims")
-    if not identity.issuer.startswith(("https://", "http://")):
+    if not _ISSUER.fullmatch(identity.issuer):
         raise InvalidPolicyError(
             f"the issuer {identity.issuer!r} is not a URL",
             hint="write it as the certificate has it, for example "
-            "https://token.actions.githubusercontent.com",
+            "https://token.actions.githubusercontent.com; a company's root is "
+            f"{COMPANY_ISSUER} and 64 hex digits",
         )
     return identity
 

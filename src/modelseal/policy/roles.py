@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from modelseal.errors import InvalidPolicyError
 from modelseal.trust.identity import (
+    COMPANY_ISSUER,
     NO_CLAIMS,
     Identity,
     Profile,
@@ -32,7 +33,10 @@ class Member:
     @classmethod
     def of(cls, signer: SignerIdentity) -> "Member":
         """Return the member that asks for all that can be verified of such a signer."""
-        return cls(signer, Profile.KEYLESS if isinstance(signer, Identity) else Profile.KEY)
+        if not isinstance(signer, Identity):
+            return cls(signer, Profile.KEY)
+        company = signer.issuer.startswith(COMPANY_ISSUER)
+        return cls(signer, Profile.CERTIFICATE if company else Profile.KEYLESS)
 
     def made(self, statement: VerifiedStatement) -> bool:
         """Tell whether the statement is this signer's. A claim that is not there is no match."""

@@ -7,7 +7,7 @@ the verifiers. Source: sigstore/protobuf-specs, `sigstore_bundle.proto`; cosign,
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -236,14 +236,40 @@ def build_key_bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
         signature: over `pae(payload)`.
         hint: which key it was; verifiers that were given a key ignore it.
     """
+    return _bundle_json(payload, signature, {"publicKey": {"hint": hint}})
+
+
+def build_certificate_bundle(
+    payload: bytes, signature: bytes, certificate: bytes, timestamps: Sequence[bytes]
+) -> bytes:
+    """Return the bundle of a statement that a certified key signed.
+
+    Args:
+        payload: the statement's bytes.
+        signature: over `pae(payload)`.
+        certificate: DER; version 0.3 has exactly one.
+        timestamps: RFC 3161 responses about the signature, DER.
+    """
+    material: dict[str, Any] = {"certificate": {"rawBytes": _text(certificate)}}
+    if timestamps:
+        stamps = [{"signedTimestamp": _text(one)} for one in timestamps]
+        material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
+    return _bundle_json(payload, signature, material)
+
+
+def _bundle_json(payload: bytes, signature: bytes, material: Mapping[str, Any]) -> bytes:
     return canonical_json(
         {
             "mediaType": BUNDLE_V03,
-            "verificationMaterial": {"publicKey": {"hint": hint}},
+            "verificationMaterial": material,
             "dsseEnvelope": {
-                "payload": base64.b64encode(payload).decode(),
+                "payload": _text(payload),
                 "payloadType": PAYLOAD_TYPE,
-                "signatures": [{"sig": base64.b64encode(signature).decode()}],
+                "signatures": [{"sig": _text(signature)}],
             },
         }
     )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

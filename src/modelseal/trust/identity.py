@@ -45,12 +45,17 @@ class Profile(StrEnum):
     `keyless` asks for all of it: certificate, CT log, transparency log, a verified time.
     `keyless-private` asks for exactly what the given trusted root can show, and says what that was.
     `key` asks for a signature by a key that was given, and takes no certificate.
+    `certificate` asks for a certificate of a company's authority whose root was given.
     """
 
     KEYLESS = "keyless"
     KEYLESS_PRIVATE = "keyless-private"
     KEY = "key"
+    CERTIFICATE = "certificate"
 
+
+COMPANY_ISSUER: Final = "x509:sha256:"
+"""How the issuer of an identity begins that a company's root vouches for; its SHA-256 follows."""
 
 NO_CLAIMS: Final[Mapping[str, str]] = MappingProxyType({})
 """What a signer known by a key has."""

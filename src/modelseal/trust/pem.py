@@ -42,13 +42,26 @@ def pem_block(pem: bytes, name: object) -> tuple[str, bytes]:
     Raises:
         KeyFileError: there is none, more than one, or a damaged one.
     """
-    blocks = _PEM.findall(pem)
+    blocks = pem_blocks(pem, name)
     if len(blocks) != 1:
-        found = "no" if not blocks else "more than one"
-        raise KeyFileError(f"{name} has {found} PEM block", hint=NEW_KEY)
-    label, text = blocks[0]
+        raise KeyFileError(f"{name} has more than one PEM block", hint=NEW_KEY)
+    return blocks[0]
+
+
+def pem_blocks(pem: bytes, name: object) -> list[tuple[str, bytes]]:
+    """Return the label and the bytes of every PEM block; `name` names the file in errors.
+
+    Raises:
+        KeyFileError: there is none, or a damaged one.
+    """
+    blocks = _PEM.findall(pem)
+    if not blocks:
+        raise KeyFileError(f"{name} has no PEM block", hint=NEW_KEY)
     try:
-        return label.decode(), base64.b64decode(b"".join(text.split()), validate=True)
+        return [
+            (label.decode(), base64.b64decode(b"".join(text.split()), validate=True))
+            for label, text in blocks
+        ]
     except ValueError as error:
         raise KeyFileError(f"{name} is a damaged PEM file", hint=NEW_KEY) from error
 

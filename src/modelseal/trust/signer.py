@@ -100,7 +100,7 @@ class KeySigner:
     def sign(self, payloads: Sequence[bytes], on_event: SigningSink = discard) -> list[bytes]:  # noqa: ARG002 - nothing is waited for
         """Return a bundle for each statement, as `Signer.sign` says."""
         for payload in payloads:
-            _require_statement(payload)
+            require_signable(payload)
         return [
             build_key_bundle(payload, self._key.sign(pae(payload)), self._hint(payload))
             for payload in payloads
@@ -224,7 +224,7 @@ class SigstoreSigner:
         from sigstore.dsse import Statement
         from sigstore.errors import Error as SigstoreError
 
-        _require_statement(payload)
+        require_signable(payload)
         try:
             return Statement(payload)
         except SigstoreError as error:
@@ -302,7 +302,8 @@ class SigstoreSigner:
         return raw
 
 
-def _require_statement(payload: bytes) -> None:
+def require_signable(payload: bytes) -> None:
+    """Refuse what nobody would verify, before it is signed. Raises `SigningError`."""
     if len(payload) > _MAX_PAYLOAD_BYTES:
         raise SigningError(
             f"a statement of {len(payload)} bytes is too large to be signed",

@@ -83,7 +83,7 @@ class KeyVerifier:
             signed_at=signed_at,
             checks=(*proofs, CHECK_SIGNATURE, CHECK_KEY),
         )
-        return _statement(parsed, facts, subject, Profile.KEY)
+        return make_statement(parsed, facts, subject, Profile.KEY)
 
     def _proven(self, bundle: Bundle, key: "PublicKey") -> tuple[datetime | None, tuple[str, ...]]:
         if self._root is None:
@@ -151,7 +151,7 @@ class SigstoreVerifier:
     def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
         """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
         parsed = parse_bundle(bundle)
-        return _statement(parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS)
+        return make_statement(parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS)
 
 
 class PrivateVerifier:
@@ -169,7 +169,9 @@ class PrivateVerifier:
     def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
         """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
         parsed = parse_bundle(bundle)
-        return _statement(parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS_PRIVATE)
+        return make_statement(
+            parsed, self._keyless.verify(parsed), subject, Profile.KEYLESS_PRIVATE
+        )
 
 
 def _believed(identities: Collection[Identity]) -> frozenset[Identity]:
@@ -191,9 +193,14 @@ def require_key_bundle(bundle: Material) -> None:
         )
 
 
-def _statement(
+def make_statement(
     bundle: Bundle, facts: Facts, subject: Digest, profile: Profile
 ) -> VerifiedStatement:
+    """Return the statement in a bundle whose `facts` hold, if it is about `subject`.
+
+    Raises:
+        VerificationError: `not-a-statement`, or `wrong-subject`.
+    """
     statement = require_subject(parse_statement(bundle.envelope.payload), subject)
     return VerifiedStatement(
         subject=subject,

@@ -16,6 +16,7 @@ from modelseal.trust.signer import Signer
 from modelseal.trust.verifier import KeyVerifier, Verifier
 
 if TYPE_CHECKING:
+    from modelseal.trust.company import Company
     from modelseal.trust.keys import PublicKey
     from modelseal.trust.proofs.root import Root
 
@@ -81,6 +82,14 @@ def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
     identity = signer.identity
     assert identity is not None  # whoever has a verifier is known
     return Trust([verifier], _one_rule([Member.of(identity)], predicate_type), predicate_type)
+
+
+def trust_company(
+    company: "Company", subject: str, verifier: Verifier, predicate_type: str = SIGNATURE
+) -> Trust:
+    """Believe one subject that any of a company's roots vouches for."""
+    members = [Member.of(identity) for identity in sorted(company.identities(subject))]
+    return Trust([verifier], _one_rule(members, predicate_type), predicate_type)
 
 
 def trust_keys(

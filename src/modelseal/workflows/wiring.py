@@ -25,6 +25,7 @@ from modelseal.oci.store import Store
 from modelseal.workflows.files import read_file
 
 if TYPE_CHECKING:  # who pushes, or pulls what nobody vouches for, does not import what verifies
+    from modelseal.trust.company import Company
     from modelseal.trust.identity import Identity, Profile
     from modelseal.trust.proofs.root import Root
     from modelseal.trust.signer import Signer
@@ -66,6 +67,10 @@ class Settings:
     interactive: bool = False
     trusted_root: Path | None = None
     signing_config: Path | None = None
+    certificate: Path | None = None
+    certificate_chain: Path | None = None
+    ca_roots: Path | None = None
+    ca_intermediates: Path | None = None
     certificate_identity: str = ""
     certificate_oidc_issuer: str = ""
     profile: "Profile | None" = None
@@ -147,8 +152,22 @@ def open_signer(settings: Settings) -> "Signer":
         from modelseal.trust.signer import KeySigner
         from modelseal.workflows.signing_keys import open_signing_key
 
-        return KeySigner(
-            open_signing_key(settings.key, passphrase=settings.passphrase, pin=settings.pin)
+        key = open_signing_key(settings.key, passphrase=settings.passphrase, pin=settings.pin)
+        if settings.certificate is None:
+            return KeySigner(key)
+        from modelseal.workflows.company import certified_signer
+
+        return certified_signer(
+            key,
+            settings.certificate,
+            settings.certificate_chain,
+            trusted_root=settings.trusted_root,
+            signing_config=settings.signing_config,
+        )
+    if settings.certificate is not None or settings.certificate_chain is not None:
+        raise UsageError(
+            "--certificate and --certificate-chain need --key beside them",
+            hint="give the private key that the certificate is for",
         )
     from modelseal.trust.oidc import IdentityTokens
     from modelseal.trust.signer import SigstoreSigner
@@ -176,6 +195,10 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | N
         UsageError: they say two things, or half of one.
         InvalidPolicyError, KeyFileError: a file is not what it has to be.
     """
+    if settings.ca_roots is not None and settings.policy is None:
+        return _trust_company(settings, predicate_type)
+    if settings.ca_intermediates is not None and settings.ca_roots is None:
+        raise UsageError("--ca-intermediates needs --ca-roots", hint="a root has to be trusted")
     identity = _identity(settings)
     chosen = [
         name
@@ -225,6 +248,16 @@ def _keyless_verifier(
     from modelseal.trust.trusted_root import load_root, load_trusted_root
     from modelseal.trust.verifier import PrivateVerifier, SigstoreVerifier
 
+    if (profile is Profile.CERTIFICATE) is not (settings.ca_roots is not None):
+        raise UsageError(
+            "a company's authority is believed with --ca-roots FILE and the profile certificate, "
+            "and one of them is missing",
+            hint="an issuer x509:sha256:… in a policy goes with --ca-roots, a URL without",
+        )
+    if profile is Profile.CERTIFICATE:
+        from modelseal.trust.company import CompanyVerifier
+
+        return CompanyVerifier(_company(settings), identities)
     if profile is Profile.KEYLESS_PRIVATE:
         if settings.trusted_root is None:
             raise UsageError(
@@ -234,6 +267,38 @@ def _keyless_verifier(
         return PrivateVerifier(load_root(settings.trusted_root), identities)
     root = load_trusted_root(settings.trusted_root, offline=settings.offline)
     return SigstoreVerifier(root, identities)
+
+
+def _company(settings: Settings) -> "Company":
+    from modelseal.workflows.company import company_of
+
+    assert settings.ca_roots is not None
+    return company_of(settings.ca_roots, settings.ca_intermediates, settings.trusted_root)
+
+
+def _trust_company(settings: Settings, predicate_type: str) -> "Trust":
+    """Return the trust in one subject of a company's authority. Raises `UsageError`."""
+    others = {
+        "--key": settings.key is not None,
+        "--certificate-oidc-issuer": bool(settings.certificate_oidc_issuer),
+        f"--profile {settings.profile}": settings.profile not in {None, "certificate"},
+    }
+    for name in (name for name, given in others.items() if given):
+        raise UsageError(
+            f"--ca-roots and {name} exclude each other",
+            hint="the authority itself vouches: give --certificate-identity beside it",
+        )
+    if not settings.certificate_identity:
+        raise UsageError(
+            "--ca-roots needs --certificate-identity beside it",
+            hint="an authority certifies many: say whom, for example release@acme.example",
+        )
+    from modelseal.trust.company import CompanyVerifier
+    from modelseal.workflows.trust import trust_company
+
+    company = _company(settings)
+    verifier = CompanyVerifier(company, company.identities(settings.certificate_identity))
+    return trust_company(company, settings.certificate_identity, verifier, predicate_type)
 
 
 def _root_for_keys(settings: Settings, keys: Sequence[object]) -> "Root | None":

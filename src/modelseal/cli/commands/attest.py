@@ -11,6 +11,7 @@ from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
     ByDigest,
+    CertificateChain,
     IdentityToken,
     Offline,
     Output,
@@ -18,6 +19,7 @@ from modelseal.cli.options import (
     Quiet,
     ReferenceArgument,
     RegistryFlags,
+    SigningCertificate,
     SigningConfigFile,
     SigningKey,
     TrustedRootFile,
@@ -39,6 +41,8 @@ def register(app: typer.Typer) -> None:
 def sign(
     reference: ReferenceArgument,
     key: SigningKey = None,
+    certificate: SigningCertificate = None,
+    certificate_chain: CertificateChain = None,
     identity_token: IdentityToken = "",
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
@@ -65,6 +69,8 @@ def sign(
 
     chosen = settings(
         key=key,
+        certificate=certificate,
+        certificate_chain=certificate_chain,
         identity_token=identity_token,
         signing_config=signing_config,
         trusted_root=trusted_root,
@@ -101,6 +107,8 @@ def attest(
     ],
     by_digest: ByDigest = False,
     key: SigningKey = None,
+    certificate: SigningCertificate = None,
+    certificate_chain: CertificateChain = None,
     identity_token: IdentityToken = "",
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
@@ -138,6 +146,8 @@ def attest(
     ]
     chosen = settings(
         key=key,
+        certificate=certificate,
+        certificate_chain=certificate_chain,
         identity_token=identity_token,
         signing_config=signing_config,
         trusted_root=trusted_root,

@@ -12,6 +12,7 @@ from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
     Attestations,
+    CertificateChain,
     DirectoryArgument,
     IdentityToken,
     IgnoreLimits,
@@ -25,6 +26,7 @@ from modelseal.cli.options import (
     Quiet,
     ReferenceArgument,
     RegistryFlags,
+    SigningCertificate,
     SigningConfigFile,
     SigningKey,
     TrustedRootFile,
@@ -194,6 +196,8 @@ def publish(
     reference: ReferenceArgument,
     profile: ProfileOption = ProfileName.MODELPACK,
     key: SigningKey = None,
+    certificate: SigningCertificate = None,
+    certificate_chain: CertificateChain = None,
     identity_token: IdentityToken = "",
     signing_config: SigningConfigFile = None,
     trusted_root: TrustedRootFile = None,
@@ -238,6 +242,8 @@ def publish(
     json_wanted = answering(output)
     chosen = settings(
         key=key,
+        certificate=certificate,
+        certificate_chain=certificate_chain,
         identity_token=identity_token,
         signing_config=signing_config,
         trusted_root=trusted_root,

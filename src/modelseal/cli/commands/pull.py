@@ -16,6 +16,8 @@ from modelseal.cli.cache_options import (
 )
 from modelseal.cli.options import (
     NO_FLAGS,
+    CaIntermediates,
+    CaRoots,
     CertificateIdentity,
     CertificateIssuer,
     Json,
@@ -77,6 +79,8 @@ def pull(
     platform: PlatformOption = "",
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
     key: PublicKey = None,
     profile: VerificationProfile = None,
     policy: PolicyFile = None,
@@ -120,6 +124,8 @@ def pull(
     chosen = settings(
         certificate_identity=certificate_identity,
         certificate_oidc_issuer=certificate_oidc_issuer,
+        ca_roots=ca_roots,
+        ca_intermediates=ca_intermediates,
         key=key,
         profile=profile,
         policy=policy,

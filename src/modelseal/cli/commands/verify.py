@@ -18,6 +18,8 @@ from modelseal.cli.oms_options import (
 )
 from modelseal.cli.options import (
     NO_FLAGS,
+    CaIntermediates,
+    CaRoots,
     CertificateIdentity,
     CertificateIssuer,
     Output,
@@ -42,6 +44,8 @@ def verify(
     reference: ReferenceArgument,
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
     key: PublicKey = None,
     profile: VerificationProfile = None,
     policy: PolicyFile = None,
@@ -109,6 +113,8 @@ def verify(
     chosen = settings(
         certificate_identity=certificate_identity,
         certificate_oidc_issuer=certificate_oidc_issuer,
+        ca_roots=ca_roots,
+        ca_intermediates=ca_intermediates,
         key=key,
         profile=profile,
         policy=policy,

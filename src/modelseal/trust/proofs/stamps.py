@@ -12,21 +12,28 @@ from modelseal.trust.proofs.root import Authority, Root
 
 
 def timestamped_at(responses: Sequence[bytes], signature: bytes, root: Root) -> list[datetime]:
+    """Return when the authorities of `root` saw the signature. Raises as `timestamped` does."""
+    return timestamped(responses, signature, root.timestampers)
+
+
+def timestamped(
+    responses: Sequence[bytes], signature: bytes, authorities: Sequence[Authority]
+) -> list[datetime]:
     """Return when trusted authorities saw the signature; those of others are left out.
 
     Args:
         responses: timestamp responses, DER.
         signature: the bytes that were stamped.
-        root: names the authorities.
+        authorities: whose word counts.
 
     Raises:
         VerificationError: `broken-bundle`: one stands there twice.
     """
-    if not root.timestampers:
+    if not authorities:
         return []
     if len(set(responses)) != len(responses):
         raise refusal("broken-bundle", "the bundle is broken: a timestamp stands there twice")
-    times = (_time_of(response, signature, root) for response in responses)
+    times = (_time_of(response, signature, authorities) for response in responses)
     return [time for time in times if time is not None]
 
 
@@ -48,13 +55,13 @@ def require_timestamp(times: Sequence[datetime], responses: Sequence[bytes]) -> 
     )
 
 
-def _time_of(raw: bytes, signature: bytes, root: Root) -> datetime | None:
+def _time_of(raw: bytes, signature: bytes, authorities: Sequence[Authority]) -> datetime | None:
     try:
         response = decode_timestamp_response(raw)
         time = response.tst_info.gen_time
     except Exception:  # noqa: BLE001 - its parser lets out ValueError, TypeError and more
         return None
-    if any(_holds(response, signature, one, time) for one in root.timestampers):
+    if any(_holds(response, signature, one, time) for one in authorities):
         return time
     return None
 
