@@ -88,7 +88,11 @@ class Believe:
         key: a file with the public key (PEM) that has to have signed, or the URI of a key in a
             KMS.
         profile: what to insist on: `keyless` (the default for an identity), `keyless-private` (all
-            that `trusted_root` names), or `key` (the default for a key).
+            that `trusted_root` names), `key` (the default for a key), or `certificate` (the default
+            with `ca_roots`).
+        ca_roots: roots (PEM) of a company's authority that has to vouch for
+            `certificate_identity`, in place of an issuer.
+        ca_intermediates: certificates (PEM) between those and the signer's.
         policy: a policy file that has to allow the model.
         trusted_root: the Sigstore that is believed; None means the public good one.
         offline: open no connection: the model comes from the cache, and the trusted root from its
@@ -99,6 +103,8 @@ class Believe:
     certificate_oidc_issuer: str = ""
     key: Path | str | None = None
     profile: str | None = None
+    ca_roots: Path | str | None = None
+    ca_intermediates: Path | str | None = None
     policy: Path | str | None = None
     trusted_root: Path | str | None = None
     offline: bool = False
@@ -110,6 +116,8 @@ def publish(
     *,
     key: Path | str | None = None,
     passphrase: str | None = None,
+    certificate: Path | str | None = None,
+    certificate_chain: Path | str | None = None,
     identity_token: str = "",
     trusted_root: Path | str | None = None,
     signing_config: Path | str | None = None,
@@ -126,6 +134,8 @@ def publish(
         reference: `registry/repository:tag` or `oci:PATH[:tag]`.
         key: a private key file, or the URI of a key in a KMS; without it signing is keyless.
         passphrase: of the key; `MODELSEAL_KEY_PASSPHRASE` when None.
+        certificate: of the key (PEM), by a company's authority.
+        certificate_chain: the certificates above it (PEM), the root last.
         identity_token: an OIDC token or a file that holds it; else the environment's.
         trusted_root: the private Sigstore that is believed; None means the public good one.
         signing_config: where the private Sigstore signs.
@@ -144,6 +154,8 @@ def publish(
         key=key,
         pin=_pin,
         passphrase=lambda: _passphrase(passphrase, os.environ),
+        certificate=_path(certificate),
+        certificate_chain=_path(certificate_chain),
         identity_token=identity_token,
         trusted_root=_path(trusted_root),
         signing_config=_path(signing_config),
@@ -329,6 +341,8 @@ def _believing(
         key=believe.key,
         pin=_pin,
         profile=_profile(believe.profile),
+        ca_roots=_path(believe.ca_roots),
+        ca_intermediates=_path(believe.ca_intermediates),
         policy=_path(believe.policy),
         trusted_root=_path(believe.trusted_root),
         certificate_identity=believe.certificate_identity,
