@@ -84,19 +84,19 @@ peers: install $(STAMPS)/model-signing ## Build the programs that the integratio
 peers-if-possible: install $(STAMPS)/model-signing system-packages
 	@$(BIN)/python tools/peers/build.py --optional
 
-# One peer (the CT log) is built with cgo, and the tests of PKCS#11 need a token. Only a machine with
-# Go, without these, and where we are root is touched.
+# What the peers and the tests need beside Python and Go, as COMMAND:DEBIAN-PACKAGES: the CT log is built with
+# cgo, keys are encrypted as people do it, PKCS#11 needs a token. Only a machine with Go, without these, and
+# where we are root is touched.
+SYSTEM := cc:gcc,libc6-dev openssl:openssl softhsm2-util:softhsm2
+
 .PHONY: system-packages
 system-packages:
-	@if command -v go >/dev/null && ! command -v cc >/dev/null && ! command -v gcc >/dev/null \
-		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		echo "installing a C compiler (Debian packages gcc and libc6-dev)"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
-	fi
-	@if command -v go >/dev/null && ! command -v softhsm2-util >/dev/null \
-		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		echo "installing a PKCS#11 token in software (Debian package softhsm2)"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; \
+	@for need in $(SYSTEM); do \
+		command -v "$${need%%:*}" >/dev/null || missing="$$missing $$(echo "$${need#*:}" | tr , ' ')"; \
+	done; \
+	if [ -n "$$missing" ] && command -v go >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing Debian packages:$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
 .PHONY: bench

@@ -158,6 +158,36 @@ def test_keys_both_ways(stage: Stage) -> None:
     assert "another key" in refused.stderr
 
 
+def test_statements_by_keys_both_ways(stage: Stage) -> None:
+    reference = stage.pushed()
+    ours, theirs = stage.home / "ours", stage.home / "cosign"
+    stage.modelseal("key", "generate", "--output", ours, env=PASSPHRASE).check()
+    stage.cosign("generate-key-pair", cwd=stage.home, env=PASSPHRASE).check()
+    offline = stage.home / "empty-signing-config.json"
+    stage.cosign("signing-config", "create", "--out", offline).check()
+    predicate = stage.home / "predicate.json"
+    predicate.write_text(json.dumps(PREDICATE))
+    said = ("--type", "slsaprovenance1", "--predicate", predicate)
+
+    stage.modelseal("attest", reference, *said, "--key", ours, env=PASSPHRASE).check()
+    verify = ("verify-attestation", "--allow-http-registry", "--insecure-ignore-tlog")
+    asked = ("--type", "slsaprovenance1", reference)
+    done = stage.cosign(*verify, "--key", f"{ours}.pub", *asked).check()
+    statement = json.loads(base64.b64decode(json.loads(done.stdout)["payload"]))
+    assert statement["predicate"] == PREDICATE
+    assert stage.cosign(*verify, "--key", f"{theirs}.pub", *asked).returncode != 0
+    stage.modelseal("verify", reference, "--key", f"{ours}.pub").check(11)  # no signature yet
+
+    with_key = ("--signing-config", offline, "--key", f"{theirs}.key")
+    attest = ("attest", "--allow-http-registry", *with_key, *said, reference)
+    stage.cosign(*attest, env=PASSPHRASE).check()
+    asked = ("--type", "slsaprovenance1", "--output", "json")
+    done = stage.modelseal("verify", reference, *asked, "--key", f"{theirs}.pub").check()
+    (verified,) = json.loads(done.stdout)["statements"]
+    assert verified["predicate"] == PREDICATE
+    stage.modelseal("verify", reference, "--key", f"{theirs}.pub").check(11)
+
+
 def test_oras_pulls_the_files_as_they_were(stage: Stage) -> None:
     model = published(stage)
     out = stage.home / "out"

@@ -242,13 +242,22 @@ def _expired(bundle: Bundle) -> VerificationError:
 
 def _one_entry_each(bundle: Bundle) -> Iterator[str]:
     """Yield the bundle once for each log entry, with that entry alone."""
-    if len(bundle.log_entries) == 1:
-        yield bundle.raw.decode()
-        return
     value = json.loads(bundle.raw)
     for entry in bundle.log_entries:
-        value["verificationMaterial"]["tlogEntries"] = [entry]
+        value["verificationMaterial"]["tlogEntries"] = [_completed(entry)]
         yield json.dumps(value)
+
+
+def _completed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a log entry with the zeros and empty lists that proto3 leaves out of its JSON.
+
+    cosign writes so, and sigstore does not read it: the first entry of a log, and of each new
+    shard of Rekor v2, has the index 0 and a proof without hashes.
+    """
+    proof = entry.get("inclusionProof")
+    if isinstance(proof, dict):
+        proof = {"logIndex": "0", "hashes": [], **proof}
+    return {"logIndex": "0", **entry, **({"inclusionProof": proof} if proof else {})}
 
 
 def _refusal(code: str, message: str, hint: str) -> VerificationError:

@@ -64,6 +64,31 @@ def test_a_keyless_statement_is_verified() -> None:
     assert before < verified.signed_at <= dt.datetime.now(dt.UTC)
 
 
+def test_the_first_entry_of_a_log_is_read_as_cosign_writes_it() -> None:
+    """Proto3's JSON leaves out what is zero or empty: index 0, and a proof without hashes."""
+
+    def as_proto3(_: dict[str, Any], entry: dict[str, Any]) -> None:
+        for values in (entry, entry["inclusionProof"]):
+            for name in ("logIndex", "hashes"):
+                if values.get(name) in ("0", []):
+                    del values[name]
+
+    bundle = changed(as_proto3)
+    (entry,) = bundle["verificationMaterial"]["tlogEntries"]
+    assert "logIndex" not in entry
+    assert not {"logIndex", "hashes"} & set(entry["inclusionProof"])
+    assert VERIFIER.verify(json.dumps(bundle).encode(), subject=SUBJECT).signer == SIGNER
+
+
+def test_a_proof_without_hashes_holds_for_the_first_entry_only() -> None:
+    def later(_: dict[str, Any], entry: dict[str, Any]) -> None:
+        entry["logIndex"] = entry["inclusionProof"]["logIndex"] = "1"
+        entry["inclusionProof"]["treeSize"] = "2"
+        del entry["inclusionProof"]["hashes"]
+
+    assert refused(changed(later)) == "bad-log-entry"
+
+
 def test_f_only_checks_that_ran_are_told() -> None:
     assert VERIFIER.verify(RAW, subject=SUBJECT).checks == (
         "certificate-chain",

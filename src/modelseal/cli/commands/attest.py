@@ -53,7 +53,7 @@ def sign(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Sign the manifest that REF points at, as `cosign verify` expects it.
+    """Sign the manifest that REF points at. `cosign verify` takes it, too.
 
     With --oms also its files, as `model_signing verify` expects it, with the same login.
 

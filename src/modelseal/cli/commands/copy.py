@@ -66,7 +66,7 @@ def copy(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Copy a model between registries and OCI layouts, every byte as it is.
+    """Copy a model between registries and OCI layouts. Every byte stays as it is.
 
     Digests stay the same, so signatures stay good: take them along with --recursive. Several
     destinations are served by one read. Within one registry no layer moves. Copying again sends

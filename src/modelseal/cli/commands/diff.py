@@ -31,7 +31,7 @@ def diff(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Show in what two models differ: files, config, claimed statements. No weights are fetched.
+    """Show in what two models differ. Files, config, claimed statements; no weights are fetched.
 
     Exit 0 when they are equal, 1 when they differ, as diff does. Nothing is verified here.
 

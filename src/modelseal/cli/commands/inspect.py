@@ -57,7 +57,7 @@ def list_tags(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """List the tags of a repository (REF without a tag) or of an OCI layout.
+    """List the tags of a repository or of an OCI layout. REF has no tag here.
 
     \b
     Example:

@@ -100,7 +100,7 @@ def show(
     ],
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Show a key's public half: its fingerprint, its algorithm, and the PEM to verify with.
+    """Show a key's public half. That is its fingerprint, its algorithm, the PEM to verify with.
 
     The fingerprint is how policies and answers name a key: the SHA-256 of the public key's DER.
 

@@ -35,7 +35,7 @@ def login(
     ] = False,
     registry: RegistryFlags = NO_FLAGS,
 ) -> None:
-    """Try a user name and a password at REGISTRY, and keep them for later commands.
+    """Try a user name and a password at REGISTRY; keep them.
 
     They are kept as Docker keeps them, by its credential program when one is set up, so docker,
     cosign, oras and others know them, too. On a terminal the password is asked for.

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(directory: DirectoryArgument, output: Output = OutputFormat.TEXT) -> None:
-    """Write a modelseal.yaml from what DIR holds; never over one that is there.
+    """Write a modelseal.yaml from what DIR holds. Never over one that is there.
 
     Looks into a Hugging Face model card, safetensors and ONNX headers, config.json and MLmodel.
 
@@ -212,7 +212,7 @@ def publish(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Build, push, sign, attest, verify what REF now holds, and tag it last.
+    """Build, push, sign, attest, verify; then tag. Nobody meets a REF that is unsigned.
 
     Signs keylessly unless --key is given, and attests SLSA provenance with the materials that
     modelseal.yaml names. One login and one certificate for all statements. With --oms also an

@@ -81,7 +81,7 @@ def verify(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Verify that the model REF points at is signed by whom it has to be.
+    """Verify that REF is signed by whom it has to be.
 
     Say whom you believe: an identity and its issuer, a public key, or a policy. Exit 0 when it
     holds, 10 when the policy denies, 11 when it is not verified, 20 when it cannot be told.
