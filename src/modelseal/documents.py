@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from modelseal.errors import Error, InvalidDocumentError, LimitExceededError
@@ -141,6 +142,11 @@ def _construct_mapping(loader: Any, node: Any) -> Iterable[dict[Any, Any]]:  # n
     data: dict[Any, Any] = {}
     yield data
     data.update(loader.construct_mapping(node))
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware datetime as RFC 3339 has it, in UTC, to the second."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelseal.attest.predicates.provenance import rfc3339
 from modelseal.attest.predicates.reference import PREDICATE_TYPE, media_type_of
+from modelseal.documents import rfc3339
 from modelseal.errors import ContentError, LimitExceededError, NotFoundError
 from modelseal.oci.content import BytesContent
 from modelseal.oci.descriptor import (

@@ -18,11 +18,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from modelseal.documents import canonical_json
+from modelseal.documents import canonical_json, rfc3339
 from modelseal.errors import InvalidProjectError, LimitExceededError
 from modelseal.modelpack import media_types
 from modelseal.modelpack._plain_files import hash_plain
-from modelseal.modelpack.config import build_config, rfc3339
+from modelseal.modelpack.config import build_config
 from modelseal.modelpack.inventory import Inventory, SourceFile
 from modelseal.modelpack.project import FILE_NAME, Dataset, Project
 from modelseal.modelpack.readers.image import CONFIG as IMAGE_CONFIG

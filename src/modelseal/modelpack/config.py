@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from modelseal.documents import canonical_json
+from modelseal.documents import canonical_json, rfc3339
 from modelseal.errors import UsageError
 from modelseal.modelpack.project import Project
 from modelseal.oci.descriptor import Digest
@@ -37,11 +37,6 @@ def source_date(environ: Mapping[str, str]) -> datetime | None:
             hint="set it to whole seconds since 1970, or unset it",
         )
     return datetime.fromtimestamp(int(text), UTC)
-
-
-def rfc3339(moment: datetime) -> str:
-    """Write a moment, to the second, in UTC."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def build_config(

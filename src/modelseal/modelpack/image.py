@@ -24,10 +24,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from modelseal.documents import canonical_json
+from modelseal.documents import canonical_json, rfc3339
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack._plain_files import open_plain
-from modelseal.modelpack.config import rfc3339
 from modelseal.modelpack.inventory import SourceFile
 from modelseal.modelpack.readers.image import DIRECTORY
 from modelseal.oci.content import CHUNK, FileContent

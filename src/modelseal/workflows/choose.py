@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from modelseal.errors import NotFoundError
 from modelseal.oci.descriptor import INDEX_TYPES, Descriptor, Digest
-from modelseal.oci.graph import select_platform
 from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.store import ReadableStore, fetch_index, fetch_manifest
 
@@ -47,6 +46,8 @@ def choose(name: str | Digest, store: ReadableStore, platform: str = "") -> Chos
     root = store.resolve(name)
     if root.media_type not in INDEX_TYPES and not platform:
         return Chosen(subject=root, manifest=fetch_manifest(store, root))
+    from modelseal.oci.graph import select_platform
+
     try:
         subject = select_platform(store, root, platform or default_platform())
     except NotFoundError as error:

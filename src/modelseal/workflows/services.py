@@ -5,14 +5,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from modelseal.modelpack.digests import DigestCache
-from modelseal.oci.cache import BlobCache
 from modelseal.oci.events import discard
 from modelseal.oci.reference import Repository
 from modelseal.oci.store import Store
-from modelseal.workflows.events import EventSink
+
+if TYPE_CHECKING:  # a command that verifies needs nothing of these but their names
+    from modelseal.modelpack.digests import DigestCache
+    from modelseal.oci.cache import BlobCache
+    from modelseal.workflows.events import EventSink
 
 Clock: TypeAlias = Callable[[], datetime]
 
@@ -37,7 +39,7 @@ class Services:
 
     store: Store
     clock: Clock = system_clock
-    on_event: EventSink = discard
-    digests: DigestCache | None = None
+    on_event: "EventSink" = discard
+    digests: "DigestCache | None" = None
     neighbours: tuple[Repository, ...] = ()
-    cache: BlobCache | None = None
+    cache: "BlobCache | None" = None

@@ -12,13 +12,13 @@ from modelseal.policy.checks.attested import Attested
 from modelseal.policy.document import Policy
 from modelseal.policy.roles import Member, Role
 from modelseal.trust.identity import Identity, Profile
-from modelseal.trust.signer import Signer
 from modelseal.trust.verifier import KeyVerifier, Verifier
 
 if TYPE_CHECKING:
     from modelseal.trust.company import Company
     from modelseal.trust.keys import PublicKey
     from modelseal.trust.proofs.root import Root
+    from modelseal.trust.signer import Signer
 
 KeylessVerifier: TypeAlias = Callable[[frozenset[Identity], Profile], Verifier]
 """Makes the verifier that believes these identities, under the trusted root of the settings."""
@@ -76,7 +76,7 @@ def trust_identities(
     return Trust([keyless(frozenset(identities), profile)], policy, predicate_type)
 
 
-def trust_signer(signer: Signer, predicate_type: str = SIGNATURE) -> Trust:
+def trust_signer(signer: "Signer", predicate_type: str = SIGNATURE) -> Trust:
     """Believe exactly the signer of this run, who has signed already. Raises `SigningError`."""
     verifier = signer.verifier()
     identity = signer.identity

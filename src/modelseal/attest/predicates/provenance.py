@@ -7,8 +7,10 @@ Source: https://slsa.dev/spec/v1.2/provenance (the schema is that of v1.0).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from modelseal.documents import rfc3339
 
 BUILD_TYPE = "https://modelseal.dev/build-types/publish/v1"
 """A model directory became an artifact by `modelseal publish`."""
@@ -70,8 +72,3 @@ class Provenance:
                 "metadata": {key: value for key, value in metadata.items() if value},
             },
         }
-
-
-def rfc3339(moment: datetime) -> str:
-    """Write an aware datetime as RFC 3339 in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,7 +4,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from modelseal.attest.predicates.provenance import rfc3339
+from modelseal.documents import rfc3339
 from modelseal.errors import Error
 from modelseal.oci.descriptor import Descriptor
 from modelseal.policy.decision import Decision, Finding
