@@ -1,8 +1,11 @@
 import base64
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from modelseal.trust.oidc import TOKEN_FILE_VARIABLE, IdentityTokens
 from modelseal.trust.spiffe import SOCKET_VARIABLE
 
 PLATFORMS = ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE", "GOOGLE_SERVICE_ACCOUNT_NAME")
+_AMBIENT = "id._internal.oidc.ambient"
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +101,55 @@ def test_the_credential_of_a_github_job_is_found(
     for name, value in issuer.github_environment("job@acme.example").items():
         monkeypatch.setenv(name, value)
     assert found(IdentityTokens()) == "job@acme.example"
+
+
+@pytest.mark.parametrize(
+    ("variable", "program"), [("BUILDKITE", "buildkite-agent"), ("CIRCLECI", "circleci")]
+)
+def test_the_program_of_a_platform_is_asked(
+    issuer: OidcIssuer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    program: str,
+) -> None:
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    script = tmp_path / program
+    script.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *sigstore*) ;; *) exit 3 ;; esac  # the audience is asked for\n'
+        f"echo {issuer.token('job@acme.example')}\n"
+    )
+    script.chmod(0o755)
+    assert found(IdentityTokens()) == "job@acme.example"
+
+
+def test_the_metadata_server_of_google_cloud_is_asked(
+    issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    class Metadata(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if self.headers["Metadata-Flavor"] == "Google" else 403)
+            self.end_headers()
+            self.wfile.write(issuer.token("machine@acme.iam.gserviceaccount.com").encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    product = tmp_path / "product_name"
+    product.write_text("Google Compute Engine\n")
+    with HTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        # Where the machine's name and the server are stands in `id`, which sigstore asks.
+        monkeypatch.setattr(f"{_AMBIENT}._GCP_PRODUCT_NAME_FILE", str(product))
+        monkeypatch.setattr(
+            f"{_AMBIENT}._GCP_IDENTITY_REQUEST_URL", f"http://127.0.0.1:{server.server_port}/id"
+        )
+        assert found(IdentityTokens()) == "machine@acme.iam.gserviceaccount.com"
+    assert asked == ["/id?audience=sigstore&format=full"]
 
 
 def test_a_platform_beats_the_browser(issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from modelseal.attest.predicates.provenance import rfc3339
+from modelseal.documents import rfc3339
 from modelseal.attest.predicates.types import OWN_PREFIX
 from modelseal.oci.descriptor import Digest
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelseal.attest.predicates.provenance import rfc3339
+from modelseal.documents import rfc3339
 from modelseal.cli.render.as_json import descriptor, signer
 from modelseal.cli.render.text import printable
 
