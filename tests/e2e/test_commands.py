@@ -47,7 +47,7 @@ def test_help_names_every_command(modelseal: Command) -> None:
     done = modelseal("--help").check()
     for command in COMMANDS:
         assert command[0] in done.stdout
-    assert "..." not in done.stdout  # each says in one line what it does
+    assert "..." not in done.stdout.partition("Commands:")[2]  # each says in one line what it does
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

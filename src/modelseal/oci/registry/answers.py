@@ -107,7 +107,8 @@ def refusal(  # noqa: PLR0911 - one return a status, to be read as a table
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return NotFoundError(
             f"{registry} does not have {what}{because}",
-            hint="check the name; a registry may also say so to those who may not read",
+            hint="check the name (`modelseal list REPOSITORY` shows the tags); a registry may also "
+            "say so to those who may not read",
         )
     if status in {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}:
         return ConflictError(f"{registry} refuses {what} ({status}){because}")

@@ -82,7 +82,10 @@ def login(
     """
     name = check_registry(registry)
     if not credentials.username or not credentials.password or ":" in credentials.username:
-        raise UsageError("a user name without a colon and a password are needed")
+        raise UsageError(
+            "a user name without a colon and a password are needed",
+            hint="pipe the password in: modelseal login REGISTRY -u USER --password-stdin < FILE",
+        )
     checked = _try(name, credentials, options)
     path = path or config_path()
     config = read_config(path)
