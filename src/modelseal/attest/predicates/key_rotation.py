@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from modelseal.documents import rfc3339
 from modelseal.attest.predicates.types import OWN_PREFIX
+from modelseal.documents import rfc3339
 from modelseal.oci.descriptor import Digest
 
 KEY_ROTATION = f"{OWN_PREFIX}key-rotation/v0.1"

@@ -211,7 +211,7 @@ def rotate(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Sign with a new key what an old key signed about the releases of a repository.
+    """Sign with a new key what an old one signed. That is, about the releases of a repository.
 
     Only what verifies with the old key is signed again, byte for byte. The old signatures stay, so
     that both keys hold until everybody asks for the new one. What was done is recorded in a signed

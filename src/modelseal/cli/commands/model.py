@@ -83,7 +83,7 @@ def build(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Make the artifact of DIR in a local store, and print its digest.
+    """Make the artifact of DIR in a local store; print its digest.
 
     The same files give the same digest, on every machine.
 

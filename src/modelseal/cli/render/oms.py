@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelseal.documents import rfc3339
 from modelseal.cli.render.as_json import descriptor, signer
 from modelseal.cli.render.text import printable
+from modelseal.documents import rfc3339
 
 if TYPE_CHECKING:
     from modelseal.workflows.oms import OmsVerification
