@@ -41,7 +41,7 @@ def explain(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Explain all that is attached to REF, and whether cosign and others would accept it.
+    """Explain all that is attached to REF. Tells, too, whether cosign and others would accept it.
 
     Says of each statement what it is, who signed it, when, what was checked, and what failed and
     why; then what cosign, model_signing, Kyverno and policy-controller would do, with the reason

@@ -5,9 +5,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelseal.attest.predicates.provenance import rfc3339
 from modelseal.cli.render import as_json as values
 from modelseal.cli.render.text import printable, size
+from modelseal.documents import rfc3339
 from modelseal.oci.manifest import Index
 
 if TYPE_CHECKING:
