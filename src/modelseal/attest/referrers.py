@@ -8,10 +8,11 @@ counts is the verified statement inside the bundle.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 from modelseal.attest.predicates.reference import PREDICATE_TYPE, media_type_of
 from modelseal.documents import rfc3339
@@ -48,7 +49,11 @@ MAX_BUNDLE_BYTES = 16 << 20
 MAX_TOTAL_BYTES = 64 << 20
 """Most bytes of bundles that are read for one model."""
 
+BATCH = 16
+"""How many bundles are read before it is asked whether they are enough; so few are always read."""
+
 _WORKERS = 8
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -130,9 +135,10 @@ def attach_document(
     return layer
 
 
-def attached_bundles(
-    store: ReadableStore, subject: Descriptor
-) -> tuple[AttachedBundle | UnreadableReferrer, ...]:
+Found: TypeAlias = AttachedBundle | UnreadableReferrer
+
+
+def attached_bundles(store: ReadableStore, subject: Descriptor) -> tuple[Found, ...]:
     """Read every bundle that hangs on `subject`, in the order of the referrers' digests.
 
     Referrers of another kind are left out; a broken one is told, not skipped in silence.
@@ -141,23 +147,95 @@ def attached_bundles(
         LimitExceededError: more referrers, or more bytes, than are read for one model.
         UnavailableError: the store did not answer; what is not seen must not count as absent.
     """
-    entries = sorted(store.referrers(subject), key=lambda entry: entry.digest)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        manifests = list(pool.map(lambda entry: _read_manifest(store, entry), entries))
-        layers = [found for found in manifests if isinstance(found, tuple)]
-        if sum(layer.size for _, layer in layers) > MAX_TOTAL_BYTES:
+    batches = Attachments(store, subject)
+    return tuple(sorted((item for batch in batches for item in batch), key=lambda i: i.referrer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pointer:
+    """A referrer's bundle, not read yet. `said` is the predicate type that it says it has."""
+
+    referrer: Digest
+    layer: Descriptor
+    said: str
+
+
+class Attachments:
+    """The bundles that hang on a manifest, read batch by batch, so that one can stop in between.
+
+    Those that say that they are of a wanted predicate type come first. What a referrer says of
+    itself is only a hint: it changes the order, and whoever needs all of them gets all.
+    """
+
+    def __init__(
+        self, store: ReadableStore, subject: Descriptor, wanted: Collection[str] = ()
+    ) -> None:
+        """List the referrers of `subject`; bundles are read when this is iterated.
+
+        Raises:
+            LimitExceededError, UnavailableError: as `attached_bundles` does.
+        """
+        self._store = store
+        self._subject = subject
+        self._wanted = frozenset(wanted)
+        self._entries = sorted(store.referrers(subject), key=lambda entry: entry.digest)
+        self._bytes = 0
+        self.unread = len(self._entries)
+        """How many referrers may be bundles and were not read yet."""
+
+    def __iter__(self) -> Iterator[list[Found]]:
+        """Yield what hangs there. Raises as `attached_bundles` does."""
+        hints = [entry.annotations.get(PREDICATE_TYPE_ANNOTATION, "") for entry in self._entries]
+        pairs = list(zip(self._entries, hints, strict=True))
+        silent = [entry for entry, said in pairs if not said]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            if len(pairs) <= BATCH:
+                yield self._read(pool, self._look(pool, self._entries))
+                return
+            for batch in _batches([entry for entry, said in pairs if said in self._wanted]):
+                yield self._read(pool, self._look(pool, batch))
+            # A fallback index may say nothing of its entries; their manifests do.
+            seen = self._look(pool, silent)
+            seen.sort(key=lambda one: isinstance(one, _Pointer) and one.said not in self._wanted)
+            for pointers in _batches(seen):
+                yield self._read(pool, pointers)
+            others = [entry for entry, said in pairs if said and said not in self._wanted]
+            for batch in _batches(others):
+                yield self._read(pool, self._look(pool, batch))
+
+    def _look(
+        self, pool: ThreadPoolExecutor, entries: Sequence[Descriptor]
+    ) -> list[_Pointer | UnreadableReferrer]:
+        looked = pool.map(lambda entry: _read_manifest(self._store, entry), entries)
+        found = [item for item in looked if item is not None]
+        self.unread -= len(entries) - len(found)
+        return found
+
+    def _read(
+        self, pool: ThreadPoolExecutor, items: Sequence[_Pointer | UnreadableReferrer]
+    ) -> list[Found]:
+        self._bytes += sum(item.layer.size for item in items if isinstance(item, _Pointer))
+        if self._bytes > MAX_TOTAL_BYTES:
             raise LimitExceededError(
-                f"the bundles about {subject.digest} have over {MAX_TOTAL_BYTES >> 20} MiB"
+                f"the bundles about {self._subject.digest} have over {MAX_TOTAL_BYTES >> 20} MiB"
             )
-        found = list(pool.map(lambda pair: _read_bundle(store, *pair), layers))
-    broken = [item for item in manifests if isinstance(item, UnreadableReferrer)]
-    return tuple(sorted([*found, *broken], key=lambda item: item.referrer))
+        self.unread -= len(items)
+        return list(pool.map(self._bundle, items))
+
+    def _bundle(self, item: _Pointer | UnreadableReferrer) -> Found:
+        if isinstance(item, UnreadableReferrer):
+            return item
+        return _read_bundle(self._store, item.referrer, item.layer)
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    yield from (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
 def _read_manifest(
     reader: ContentReader, entry: Descriptor
-) -> tuple[Digest, Descriptor] | UnreadableReferrer | None:
-    """Return the referrer's digest and its bundle layer, or None for another kind."""
+) -> _Pointer | UnreadableReferrer | None:
+    """Return where the referrer's bundle is, or None for another kind of referrer."""
     if entry.media_type in INDEX_TYPES:
         return None
     if entry.size > MAX_MANIFEST_BYTES:
@@ -172,7 +250,8 @@ def _read_manifest(
         return None
     if len(manifest.layers) != 1:
         return UnreadableReferrer(entry.digest, "it has more layers than the one bundle")
-    return entry.digest, layers[0]
+    said = manifest.annotations.get(PREDICATE_TYPE_ANNOTATION, "")
+    return _Pointer(entry.digest, layers[0], said)
 
 
 def _read_bundle(

@@ -4,6 +4,9 @@
 
 from datetime import datetime
 
+from modelseal.attest.predicates.types import PROVENANCE
+from modelseal.policy.checks.attested import Attested
+from modelseal.policy.checks.provenance import BuiltBy
 from modelseal.policy.decision import Decision
 from modelseal.policy.document import Policy
 from modelseal.policy.evidence import Evidence
@@ -14,3 +17,19 @@ def evaluate(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
     findings = tuple(finding for check in policy.checks for finding in check.run(evidence, now))
     rules = tuple(check.id for check in policy.checks)
     return Decision(evidence.subject, policy.name, rules, findings)
+
+
+def is_positive(policy: Policy) -> bool:
+    """Tell whether no further statement can turn an allow into a deny.
+
+    True only for rules that are known to ask for nothing but statements that are there; then it
+    is enough to read until they hold.
+    """
+    return all(isinstance(check, Attested | BuiltBy) for check in policy.checks)
+
+
+def asked_types(policy: Policy) -> frozenset[str]:
+    """Return the predicate types that the rules ask for, as far as it is known."""
+    asked = frozenset(c.predicate_type for c in policy.checks if isinstance(c, Attested))
+    built = any(isinstance(check, BuiltBy) for check in policy.checks)
+    return asked | ({PROVENANCE} if built else frozenset())

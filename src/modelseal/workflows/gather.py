@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Referrers to bundles to verified statements; what failed is kept with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from modelseal.attest.predicates.types import OMS
-from modelseal.attest.referrers import AttachedBundle, UnreadableReferrer, attached_bundles
+from modelseal.attest.referrers import AttachedBundle, Attachments, UnreadableReferrer
 from modelseal.errors import VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.store import ReadableStore
@@ -36,23 +36,45 @@ class Gathered:
 
     statements: tuple[VerifiedStatement, ...]
     rejections: tuple[Rejection, ...]
+    unread: int = 0
+    """How many referrers were not looked at, because what was read was enough."""
 
 
-def gather(store: ReadableStore, subject: Descriptor, verifiers: Sequence[Verifier]) -> Gathered:
-    """Verify every bundle about `subject` with the first verifier that accepts it.
+def gather(
+    store: ReadableStore,
+    subject: Descriptor,
+    verifiers: Sequence[Verifier],
+    *,
+    wanted: Collection[str] = (),
+    enough: Callable[[tuple[VerifiedStatement, ...]], bool] = lambda _: False,
+) -> Gathered:
+    """Verify the bundles about `subject`, each with the first verifier that accepts it.
+
+    Args:
+        store: holds them.
+        subject: what they are about.
+        verifiers: who is believed.
+        wanted: predicate types whose bundles are read first.
+        enough: told after each batch what was verified so far; when it is content, the rest is
+            not read. Only for questions that no further statement could answer otherwise.
 
     Raises:
         LimitExceededError, UnavailableError: as `attached_bundles` does.
     """
     statements: dict[Digest, VerifiedStatement] = {}
-    rejections = []
-    for found in attached_bundles(store, subject):
-        outcome = _judge(found, subject.digest, verifiers)
-        if isinstance(outcome, Rejection):
-            rejections.append(outcome)
-        else:
-            statements[outcome.bundle] = outcome
-    return Gathered(tuple(statements.values()), tuple(rejections))
+    rejections: list[Rejection] = []
+    attached = Attachments(store, subject, wanted)
+    for batch in attached:
+        for found in batch:
+            outcome = _judge(found, subject.digest, verifiers)
+            if isinstance(outcome, Rejection):
+                rejections.append(outcome)
+            else:
+                statements[outcome.bundle] = outcome
+        if attached.unread and enough(tuple(statements.values())):
+            break
+    rejections.sort(key=lambda rejection: rejection.referrer)
+    return Gathered(tuple(statements.values()), tuple(rejections), attached.unread)
 
 
 def _judge(

@@ -58,7 +58,7 @@ def read_documents(
             rejections.append(read)
         else:
             statements.append(read)
-    return Gathered(tuple(statements), tuple(rejections))
+    return Gathered(tuple(statements), tuple(rejections), gathered.unread)
 
 
 def _read(

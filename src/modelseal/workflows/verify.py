@@ -7,6 +7,8 @@ The steps are those of docs/verification.md, in its order and numbering.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 
 from modelseal.attest.predicates.types import SIGNATURE
 from modelseal.errors import DeniedError, VerificationError
@@ -14,7 +16,8 @@ from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.store import ReadableStore
 from modelseal.policy.decision import Decision
-from modelseal.policy.evaluate import evaluate
+from modelseal.policy.document import Policy
+from modelseal.policy.evaluate import asked_types, evaluate, is_positive
 from modelseal.policy.evidence import Evidence
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.workflows.choose import Chosen, choose, document_of
@@ -33,6 +36,7 @@ class Verification:
         manifest: the document with that digest.
         model: the one manifest that this is the verification of: `subject` itself, or one that
             the index `subject` lists; None for an index as a whole.
+        unread: how many referrers were not looked at, because the policy holds without them.
     """
 
     subject: Descriptor
@@ -41,6 +45,7 @@ class Verification:
     decision: Decision
     statements: tuple[VerifiedStatement, ...]
     rejections: tuple[Rejection, ...]
+    unread: int = 0
 
     @property
     def counted(self) -> tuple[VerifiedStatement, ...]:
@@ -83,7 +88,15 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
 
     # (3) Gather: referrers -> bundles -> verified statements about exactly this digest.
     #     A predicate that was signed by digest is a document beside the model.
-    gathered = gather(store, subject, trust.verifiers)
+    #     Where many hang there, those that say they are of an asked type are read first, and no
+    #     more than the policy needs, if no further statement could change its mind.
+    gathered = gather(
+        store,
+        subject,
+        trust.verifiers,
+        wanted=asked_types(trust.policy),
+        enough=partial(_enough, trust.policy, subject.digest, clock()),
+    )
     gathered = read_documents(store, gathered, lambda kind: trust.asked_type in {"", kind})
 
     # (4) Decide, from verified statements and the clock alone.
@@ -96,12 +109,19 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
         decision=decision,
         statements=gathered.statements,
         rejections=gathered.rejections,
+        unread=gathered.unread,
     )
     if decision.allowed:
         return verification
     if trust.from_policy_file:
         raise _denied(verification)
     raise _not_verified(verification, trust.asked_type, gathered)
+
+
+def _enough(
+    policy: Policy, subject: Digest, now: datetime, statements: tuple[VerifiedStatement, ...]
+) -> bool:
+    return is_positive(policy) and evaluate(policy, Evidence(subject, statements), now).allowed
 
 
 def verify_model(

@@ -98,6 +98,7 @@ def verification(item: Verification, reference: str) -> dict[str, Any]:
         "decision": decision(item.decision),
         "statements": [statement(found) for found in item.counted],
         "rejected": [rejection(found) for found in item.rejections],
+        "unread": item.unread,
     }
 
 

@@ -64,6 +64,8 @@ def verification(item: "Verification", reference: str) -> Iterator[str]:
         yield "OMS signature of the files: attached, and not looked at here (--oms verifies it)"
     if refused:
         yield f"not counted: {len(refused)} (`--output json` says why)"
+    if item.unread:
+        yield f"not looked at: {item.unread} more (the policy holds without them)"
 
 
 def attached(items: "tuple[Attached, ...]") -> Iterator[str]:
