@@ -32,6 +32,7 @@ FENCES = {
     "urllib3": ("oci/registry/",),
     "requests": (),
     "sigstore": ("trust/",),
+    "tuf": ("trust/tuf_repository.py",),
     "cryptography": ("trust/", "crypto/"),
     "nacl": ("trust/cosign_key.py",),
     "securesystemslib": ("trust/kms.py",),

@@ -157,8 +157,8 @@ def publish(
         certificate=_path(certificate),
         certificate_chain=_path(certificate_chain),
         identity_token=identity_token,
-        trusted_root=_path(trusted_root),
-        signing_config=_path(signing_config),
+        trusted_root=trusted_root,
+        signing_config=signing_config,
     )
     claims = [read_claim(parse_predicate_type(kind), Path(path)) for kind, path in attest]
     services = services_to_push(
@@ -344,7 +344,7 @@ def _believing(
         ca_roots=_path(believe.ca_roots),
         ca_intermediates=_path(believe.ca_intermediates),
         policy=_path(believe.policy),
-        trusted_root=_path(believe.trusted_root),
+        trusted_root=believe.trusted_root,
         certificate_identity=believe.certificate_identity,
         certificate_oidc_issuer=believe.certificate_oidc_issuer,
         offline=believe.offline,

@@ -122,8 +122,11 @@ def test_statements_that_nobody_listed_are_not_taken_for_none(
 ) -> None:
     _, reference = pushed(modelseal, registry, home, 10)
     modelseal("pull", reference, "--output", home / "unverified").check()
+    registry.faults.append(Fault(status=503))
     done = modelseal("verify", reference, "--offline", *key(home))
     assert "what speaks about" in done.check(20).stderr
+    registry.faults.clear()
+    modelseal("verify", reference, "--offline", *key(home)).check()
 
 
 def test_the_cache_tells_what_it_holds(

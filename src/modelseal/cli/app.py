@@ -22,6 +22,7 @@ from modelseal.cli.commands import (
     model,
     pull,
     referrers,
+    trust,
     verify,
 )
 from modelseal.cli.exit_codes import ExitCode, exit_code_for
@@ -51,6 +52,7 @@ explain.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(cache.app, name="cache")
 app.add_typer(referrers.app, name="referrers")
+app.add_typer(trust.app, name="trust")
 
 
 def _version(value: bool) -> None:

@@ -260,22 +260,23 @@ IdentityToken: TypeAlias = Annotated[
     ),
 ]
 SigningConfigFile: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--signing-config",
-        metavar="FILE",
+        metavar="FILE|URI",
         help="Where a private Sigstore signs (as cosign signing-config create writes it).",
         envvar="MODELSEAL_SIGNING_CONFIG",
         rich_help_panel=_SIGNING,
     ),
 ]
 TrustedRootFile: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--trusted-root",
-        metavar="FILE",
-        help="The Sigstore that is believed (as cosign trusted-root create writes it). Without "
-        "it: the public good one.",
+        metavar="FILE|URI",
+        help="The Sigstore that is believed: a file (as cosign trusted-root create writes it), "
+        "tuf+https://HOST/PATH[#ROOT.json], or k8s://NAMESPACE/NAME. Without it: the public good "
+        "one.",
         envvar="MODELSEAL_TRUSTED_ROOT",
         rich_help_panel=_TRUST,
     ),

@@ -9,7 +9,7 @@ out what is empty, which sigstore-python does not read; so that, and nothing els
 
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from modelseal.documents import canonical_json, parse_json_object
 from modelseal.errors import ContentError, StorageError, UnavailableError, UsageError
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig, TrustedRoot
 
     from modelseal.trust.proofs.root import Root
+
+Source: TypeAlias = Path | str
+"""Where a trust file is: `read_source`."""
+
+TRUSTED_ROOT: Final = "trusted_root.json"
+SIGNING_CONFIG: Final = "signing_config.v0.2.json"
+"""What Sigstore's TUF repositories call the two files."""
 
 MAX_TRUST_FILE_BYTES: Final = 4 << 20
 """Largest trusted root or signing config, in bytes, that is read."""
@@ -35,21 +42,22 @@ _WRITTEN_BY = "`cosign trusted-root create` and `cosign signing-config create` w
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def load_trusted_root(path: Path | None, *, offline: bool = False) -> "TrustedRoot":
-    """Read the trusted root at `path`, or without one, that of Sigstore's public instance.
+def load_trusted_root(source: Source | None, *, offline: bool = False) -> "TrustedRoot":
+    """Read the trusted root at `source`, or without one, that of Sigstore's public instance.
 
     Args:
-        path: a `trusted_root.json`; nothing but this file is opened then.
-        offline: take the public instance's as it is cached or shipped, without asking for news.
+        source: see `read_source`. If it is a file, nothing but this file is opened.
+        offline: take a TUF repository's as it is cached or shipped, without asking for news.
 
     Raises:
         UsageError: not a trusted root, or one that lacks what keyless verification needs.
-        UnavailableError: the public instance's repository did not answer.
+        UnavailableError: the repository did not answer.
+        VerificationError: its metadata does not verify.
         StorageError: its cache cannot be written.
     """
-    if path is None:
+    if source is None:
         return _public_instance(offline=offline).trusted_root
-    return parse_trusted_root(_read(path), str(path))
+    return parse_trusted_root(read_source(source, TRUSTED_ROOT, offline=offline), str(source))
 
 
 def parse_trusted_root(raw: bytes, name: str) -> "TrustedRoot":
@@ -57,22 +65,62 @@ def parse_trusted_root(raw: bytes, name: str) -> "TrustedRoot":
     return _build(_complete_root(raw, name), {"mediaType": _SIGNING_TYPE}, name).trusted_root
 
 
-def load_root(path: Path) -> "Root":
-    """Read the trusted root at `path`, which may lack logs and timestamp authorities.
+def parse_signing_config(raw: bytes, name: str) -> None:
+    """See that a signing config is one; `name` names it in errors. Raises `UsageError`."""
+    _complete_signing(raw, name)
 
-    Nothing but this file is opened. Raises `UsageError`: not a trusted root.
+
+def load_root(source: Source, *, offline: bool = False) -> "Root":
+    """Read the trusted root at `source`, which may lack logs and timestamp authorities.
+
+    Raises as `load_trusted_root` does.
     """
     from modelseal.trust.proofs.root import read_root
 
-    return read_root(_parse(_read(path), str(path), _ROOT_TYPE), str(path))
+    raw, name = read_source(source, TRUSTED_ROOT, offline=offline), str(source)
+    return read_root(_parse(raw, name, _ROOT_TYPE), name)
+
+
+def read_source(source: Source, target: str, *, offline: bool = False) -> bytes:
+    """Return the bytes of a trust file.
+
+    Args:
+        source: a file, `tuf+https://HOST/PATH[#ROOT.json]` (a TUF repository, and the first time
+            its first root), or `k8s://NAMESPACE/NAME[/KEY]` (a Kubernetes secret).
+        target: what the file is called in a TUF repository, and in a secret.
+        offline: connect to nobody: of a TUF repository what is cached.
+
+    Raises:
+        UsageError, UnavailableError, VerificationError, StorageError.
+    """
+    text = str(source)
+    if text.startswith("tuf+"):
+        from modelseal.trust.tuf_repository import Repository, TufCache
+
+        repository = Repository.parse(text)
+        if offline:
+            return TufCache().cached(repository, target)[0]
+        return TufCache().fetch(repository, target)
+    if text.startswith("k8s://"):
+        from modelseal.trust.kubernetes import Secret, read_secret
+
+        secret = Secret.parse(text, target)
+        if offline:
+            raise UsageError(
+                f"{secret} is asked for over the network, and --offline asks nobody",
+                hint="mount the secret and name the file: --trusted-root FILE",
+                code="invalid-trust-file",
+            )
+        return read_secret(secret)
+    return _read(Path(source))
 
 
 def load_trust_config(
-    trusted_root: Path | None, signing_config: Path | None, *, offline: bool = False
+    trusted_root: Source | None, signing_config: Source | None, *, offline: bool = False
 ) -> "ClientTrustConfig":
-    """Read what signing needs: both files, or neither for Sigstore's public instance.
+    """Read what signing needs: both sources, or neither for Sigstore's public instance.
 
-    With both files nothing but these is opened.
+    With two files nothing but these is opened.
 
     Raises:
         UsageError: only one file is given, or one is not what it has to be.
@@ -87,8 +135,10 @@ def load_trust_config(
             f"signing with a private Sigstore needs both files, and {missing} is missing",
             hint=_WRITTEN_BY,
         )
-    root = _complete_root(_read(trusted_root), str(trusted_root))
-    signing = _complete_signing(_read(signing_config), str(signing_config))
+    raw = read_source(trusted_root, TRUSTED_ROOT, offline=offline)
+    root = _complete_root(raw, str(trusted_root))
+    raw = read_source(signing_config, SIGNING_CONFIG, offline=offline)
+    signing = _complete_signing(raw, str(signing_config))
     return _build(root, signing, f"{trusted_root} or {signing_config}")
 
 

@@ -6,12 +6,13 @@ The steps are those of docs/verification.md, in its order and numbering.
 """
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from modelseal.attest.predicates.types import SIGNATURE
-from modelseal.errors import DeniedError, VerificationError
+from modelseal.errors import DeniedError, Error, UnavailableError, VerificationError
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.store import ReadableStore
@@ -153,6 +154,26 @@ def verify_model(
         if of_index is not None and not attached:
             raise of_index from error
         raise
+
+
+def verify_in_turn(
+    stores: Sequence[ReadableStore], verify_in: Callable[[ReadableStore], Verification]
+) -> Verification:
+    """Verify in the first store that has enough for it: a cache, then the registry behind it.
+
+    Raises:
+        Error: of the last store that answered.
+    """
+    told: Error | None = None
+    for store in stores:
+        try:
+            return verify_in(store)
+        except UnavailableError as error:
+            told = told or error
+        except (NotVerifiedError, PolicyDeniedError) as error:
+            told = error
+    assert told is not None  # there is a store
+    raise told
 
 
 def _denied(verification: Verification) -> PolicyDeniedError:

@@ -56,7 +56,8 @@ def no_pin() -> str:
 class Settings:
     """What a caller chose. Paths are read when they are needed, not before.
 
-    `key` is a file, or the URI of a key in a KMS (`trust.kms`).
+    `key` is a file, or the URI of a key in a KMS (`trust.kms`). `trusted_root` and
+    `signing_config` are sources as `trust.trusted_root.read_source` takes them.
     """
 
     registry: RegistryOptions = field(default_factory=RegistryOptions)
@@ -65,8 +66,8 @@ class Settings:
     pin: Callable[[], str] = field(default=no_pin, repr=False)
     identity_token: str = field(default="", repr=False)
     interactive: bool = False
-    trusted_root: Path | None = None
-    signing_config: Path | None = None
+    trusted_root: Path | str | None = None
+    signing_config: Path | str | None = None
     certificate: Path | None = None
     certificate_chain: Path | None = None
     ca_roots: Path | None = None
@@ -264,7 +265,8 @@ def _keyless_verifier(
                 "the profile keyless-private asks for what a trusted root names, and none is given",
                 hint="give --trusted-root FILE; Sigstore's public instance is verified as keyless",
             )
-        return PrivateVerifier(load_root(settings.trusted_root), identities)
+        private = load_root(settings.trusted_root, offline=settings.offline)
+        return PrivateVerifier(private, identities)
     root = load_trusted_root(settings.trusted_root, offline=settings.offline)
     return SigstoreVerifier(root, identities)
 
@@ -305,7 +307,9 @@ def _root_for_keys(settings: Settings, keys: Sequence[object]) -> "Root | None":
     """Return the root that logs beside key signatures are checked with, if one was given."""
     from modelseal.trust.trusted_root import load_root
 
-    return load_root(settings.trusted_root) if keys and settings.trusted_root else None
+    if not keys or not settings.trusted_root:
+        return None
+    return load_root(settings.trusted_root, offline=settings.offline)
 
 
 def _require_fitting(profile: "Profile", chosen: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """verify: who vouches for a model."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,9 @@ from modelseal.cli.options import (
     VerificationProfile,
     with_registry,
 )
+
+if TYPE_CHECKING:
+    from modelseal.oci.store import ReadableStore
 
 
 def register(app: typer.Typer) -> None:
@@ -96,6 +99,8 @@ def verify(
       modelseal verify ghcr.io/acme/fraud:1.4.0 --oms --key modelseal.key.pub
       modelseal verify ./fraud --oms --signature fraud.sig --key modelseal.key.pub
     """
+    from dataclasses import replace
+
     from modelseal.attest.predicates.types import SIGNATURE, parse_predicate_type
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.cache_options import chosen_cache
@@ -103,7 +108,7 @@ def verify(
     from modelseal.cli.render import as_json, text
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
-    from modelseal.oci.reference import parse_reference
+    from modelseal.oci.reference import Repository, parse_reference
     from modelseal.workflows import verify as workflow
     from modelseal.workflows.services import system_clock
     from modelseal.workflows.wiring import name_of, open_reading_store, trust_for
@@ -149,14 +154,20 @@ def verify(
             "nobody is named who has to have signed",
             hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --policy",
         )
-    store = open_reading_store(target.location, chosen)
+    stores = [open_reading_store(target.location, chosen)]
+    if offline and isinstance(target.location, Repository):
+        # Of the network, --offline allows the registry: it knows what the cache does not.
+        stores.append(open_reading_store(target.location, replace(chosen, offline=False)))
     name = name_of(target)
-    if platform:
-        _, done = workflow.verify_model(
-            name, trust, store=store, clock=system_clock, platform=platform
-        )
-    else:
-        done = workflow.verify(name, trust, store=store, clock=system_clock)
+
+    def verify_in(store: "ReadableStore") -> workflow.Verification:
+        if platform:
+            return workflow.verify_model(
+                name, trust, store=store, clock=system_clock, platform=platform
+            )[1]
+        return workflow.verify(name, trust, store=store, clock=system_clock)
+
+    done = workflow.verify_in_turn(stores, verify_in)
     if json_wanted:
         answer_json(as_json.verification(done, reference))
     else:
