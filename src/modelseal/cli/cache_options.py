@@ -51,8 +51,8 @@ OfflineReading: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--offline",
-        help="Open no connection: the model comes from the cache, the trusted root from its file "
-        "or as it is cached.",
+        help="Connect to nobody but, to verify what the cache lacks, the registry: the model comes "
+        "from the cache, the trusted root from its file or as it is cached.",
         envvar="MODELSEAL_OFFLINE",
         rich_help_panel=_CACHE,
     ),
