@@ -18,8 +18,9 @@ def certified_signer(
     certificate: Path,
     chain: Path | None,
     *,
-    trusted_root: Path | None,
-    signing_config: Path | None,
+    trusted_root: Path | str | None,
+    signing_config: Path | str | None,
+    offline: bool = False,
 ) -> "CertificateSigner":
     """Return who signs with a certified key.
 
@@ -29,6 +30,7 @@ def certified_signer(
         chain: PEM: the certificates above it, the root last.
         trusted_root: only together with `signing_config`.
         signing_config: names timestamp authorities; without it nothing is stamped.
+        offline: take both as they are cached, where they come from a TUF repository.
 
     Raises:
         UsageError: no chain, or trust files that do not fit together.
@@ -54,17 +56,25 @@ def certified_signer(
     if signing_config is not None:
         from modelseal.trust.trusted_root import load_trust_config
 
-        stamps = stamps_of(load_trust_config(trusted_root, signing_config).signing_config)
+        config = load_trust_config(trusted_root, signing_config, offline=offline)
+        stamps = stamps_of(config.signing_config)
     return CertificateSigner(key, leaf[0], company, stamps)
 
 
-def company_of(roots: Path, intermediates: Path | None, trusted_root: Path | None) -> "Company":
+def company_of(
+    roots: Path,
+    intermediates: Path | None,
+    trusted_root: Path | str | None,
+    *,
+    offline: bool = False,
+) -> "Company":
     """Return whom `--ca-roots` makes believable.
 
     Args:
         roots: PEM: self-signed certificates.
         intermediates: PEM: what may stand between; not trusted.
         trusted_root: names the timestamp authorities that say when it was signed.
+        offline: take it as it is cached, if it comes from a TUF repository.
 
     Raises:
         KeyFileError: a file is not what it has to be, or holds no root.
@@ -78,5 +88,5 @@ def company_of(roots: Path, intermediates: Path | None, trusted_root: Path | Non
     return Company(
         trusted,
         load_certificates(intermediates) if intermediates else (),
-        load_root(trusted_root).timestampers if trusted_root else (),
+        load_root(trusted_root, offline=offline).timestampers if trusted_root else (),
     )

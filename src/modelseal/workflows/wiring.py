@@ -164,6 +164,7 @@ def open_signer(settings: Settings) -> "Signer":
             settings.certificate_chain,
             trusted_root=settings.trusted_root,
             signing_config=settings.signing_config,
+            offline=settings.offline,
         )
     if settings.certificate is not None or settings.certificate_chain is not None:
         raise UsageError(
@@ -275,7 +276,12 @@ def _company(settings: Settings) -> "Company":
     from modelseal.workflows.company import company_of
 
     assert settings.ca_roots is not None
-    return company_of(settings.ca_roots, settings.ca_intermediates, settings.trusted_root)
+    return company_of(
+        settings.ca_roots,
+        settings.ca_intermediates,
+        settings.trusted_root,
+        offline=settings.offline,
+    )
 
 
 def _trust_company(settings: Settings, predicate_type: str) -> "Trust":
