@@ -63,6 +63,17 @@ def test_a_layer_that_is_too_large_is_told_before_anything_is_asked(
     assert "the network was asked" in modelseal(*again, env=quiet).stderr
 
 
+def test_what_has_to_arrive_in_ten_minutes_is_told_before_anything_is_asked(
+    modelseal: Command, home: Path, quiet: dict[str, str]
+) -> None:
+    model = make_model(home / "model")
+    with (model / "large.gguf").open("wb") as file:
+        os.truncate(file.fileno(), 9 * 10**9)
+    done = modelseal("push", model, "ghcr.io/acme/fraud:1.4.0", env=quiet)
+    note = "ghcr.io ends an upload after 10 minutes: large.gguf (9 GB) needs 15 MB a second"
+    assert f"note: {note}" in done.stderr.partition("the network was asked")[0]
+
+
 def test_a_copy_that_is_too_large_is_told_before_anything_is_asked(
     modelseal: Command, home: Path, quiet: dict[str, str]
 ) -> None:

@@ -224,6 +224,17 @@ def test_what_is_spoilt_on_its_way_is_not_kept(scene: Scene, stage: str, fault: 
         finished(scene, scene.pull)
 
 
+@pytest.mark.parametrize("fault", SPOILT)
+@pytest.mark.parametrize("stage", ["the start of an upload", "the blob", "the manifest", "the tag"])
+def test_what_is_spoilt_about_a_push_is_made_up_for(scene: Scene, stage: str, fault: str) -> None:
+    method, path = WRITING[stage]
+    scene.registry.faults = [replace(SPOILT[fault], method=method, path=path)]
+    done = attempted(scene, scene.push)
+    if fault == "another digest" and stage != "the start of an upload":
+        assert not done
+    finished(scene, scene.push)
+
+
 @pytest.mark.parametrize("cut", [0, 1, SIZE // 2, SIZE - 1])
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "lost"])
 def test_a_body_that_breaks_off_at_any_byte_is_sent_to_its_end(

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -277,6 +278,30 @@ def test_an_answer_cut_short_is_tried_again() -> None:
         ours.faults.append(Fault(method="GET", cut_after=10))
         with pytest.raises(UnavailableError, match="broke off"):
             store_at(ours.host).resolve(manifest.descriptor.digest)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 201 Created\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nDocker-Content-Dig",
+    ],
+)
+def test_an_answer_that_ends_in_its_head_is_none(head: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(head)
+
+        threading.Thread(target=answer, daemon=True).start()
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UnavailableError, match="broke off"):
+            store_at(host, attempts=2).exists(Descriptor.of(b"weights", OCTET_STREAM))
 
 
 def test_a_registry_that_is_down_is_unavailable() -> None:

@@ -203,6 +203,29 @@ def behind_a_proxy(
             yield registry, proxy
 
 
+def test_what_breaks_off_or_drips_inside_tls_is_asked_for_again(authority: TlsAuthority) -> None:
+    data = bytes(range(256)) * 4096
+    with FakeRegistry(tls=authority.server()) as registry:
+        options = RegistryOptions(
+            credentials=Known({}),
+            ca_file=authority.ca_file,
+            read_timeout=0.3,
+            slowest_read=0.3,
+            retry=QUICK,
+        )
+        with RegistryStore(Repository(registry.host, NAME), options) as ours:
+            registry.faults = [
+                Fault(method="PUT", cut_request=300_000, times=1),
+                Fault(method="POST", drip=0.05, times=1),
+            ]
+            blob = push_bytes(ours, data, OCTET_STREAM)
+            registry.faults = [
+                Fault(method="GET", cut_after=500_000, times=1),
+                Fault(method="GET", skip=1, drip=0.05, times=1),
+            ]
+            assert fetch_bytes(ours, blob, limit=len(data)) == data
+
+
 def test_a_proxy_tunnels_and_sees_nothing(
     behind_a_proxy: tuple[FakeRegistry, ConnectProxy], authority: TlsAuthority
 ) -> None:
