@@ -211,7 +211,7 @@ def test_what_breaks_off_or_drips_inside_tls_is_asked_for_again(authority: TlsAu
             ca_file=authority.ca_file,
             read_timeout=0.3,
             slowest_read=0.3,
-            retry=QUICK,
+            retry=RetryPolicy(sleep=Waits()),
         )
         with RegistryStore(Repository(registry.host, NAME), options) as ours:
             registry.faults = [
