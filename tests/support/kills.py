@@ -10,12 +10,15 @@ import sys
 import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
+import typer.main
 from tests.support.fake_registry import FakeRegistry
+
+from modelseal.cli.app import app, main
 
 _PRELOADED = [
     "encodings.idna",
-    "modelseal.cli.app",
     "modelseal.cli.progress",
     "modelseal.cli.render.as_json",
     "modelseal.cli.render.planning",
@@ -26,7 +29,6 @@ _PRELOADED = [
     "modelseal.workflows.wiring",
     "packaging.utils",
     "shellingham",
-    "typer.main",
     "yaml",
 ]
 
@@ -51,10 +53,20 @@ def contents(directory: Path) -> dict[str, bytes]:
     }
 
 
+_command = typer.main.get_command(app)
+
+
+def _made(typer_instance: typer.Typer) -> Any:  # noqa: ANN401, ARG001 - as typer has it
+    """Return the command that was made once, in the process that the others are forked from.
+
+    To make it takes typer longer than a small pull takes.
+    """
+    return _command
+
+
 def run_command(words: list[str], environment: dict[str, str]) -> None:
     """Be the command, in a process that has its modules already."""
-    from modelseal.cli.app import main
-
+    typer.main.get_command = _made
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(environment["HOME"])
