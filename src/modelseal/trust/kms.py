@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from modelseal.errors import Error, KeyFileError, SigningError, UnavailableError, VerificationError
+from modelseal.trust.clouds import let_clouds_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,6 +204,7 @@ def _parsed(uri: str) -> dict[str, str]:
 
 
 def _library(scheme: str) -> Any:  # noqa: ANN401 - a module
+    let_clouds_in()
     try:
         import securesystemslib.signer as library
     except ImportError as error:
