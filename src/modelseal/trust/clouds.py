@@ -3,7 +3,7 @@
 """Keep the clouds' libraries out where nobody signs with their keys.
 
 sigstore imports `securesystemslib.signer`, for the keys of its TUF metadata, and that imports
-`google.cloud.kms`, `azure` and `boto3` where they are installed: 0.7 s of each keyless command.
+`google.cloud.kms`, `azure`, `boto3` and `hvac` where they are installed: 0.7 s of each keyless command.
 """
 
 import sys
@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _LIBRARY = "securesystemslib.signer"
-_CLOUDS = frozenset({"azure.core.exceptions", "boto3", "google.cloud.kms"})
+_CLOUDS = frozenset({"azure.core.exceptions", "boto3", "google.cloud.kms", "hvac"})
 
 
 class _WithoutClouds:

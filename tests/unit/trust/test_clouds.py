@@ -7,7 +7,7 @@ CODE = """
 import sys
 import modelseal.trust
 import sigstore.models
-heavy = {"boto3", "google.cloud.kms", "azure.identity"}
+heavy = {"boto3", "google.cloud.kms", "azure.identity", "hvac"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 import boto3  # others import what they like
 from modelseal.trust.kms import _library
