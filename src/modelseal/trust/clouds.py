@@ -3,7 +3,8 @@
 """Keep the clouds' libraries out where nobody signs with their keys.
 
 sigstore imports `securesystemslib.signer`, for the keys of its TUF metadata, and that imports
-`google.cloud.kms`, `azure`, `boto3` and `hvac` where they are installed: 0.7 s of each keyless command.
+`google.cloud.kms`, `azure`, `boto3` and `hvac` where they are installed: 0.7 s of each keyless
+command.
 """
 
 import sys
