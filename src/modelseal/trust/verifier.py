@@ -278,10 +278,19 @@ def _claimed_signer(bundle: Bundle) -> str:
     from cryptography import x509
 
     from modelseal.trust.certificate import identity_of
+    from modelseal.trust.company import subjects_of
 
     try:
-        return _shown(str(identity_of(x509.load_der_x509_certificate(bundle.certificate))))
-    except (ValueError, VerificationError):
+        certificate = x509.load_der_x509_certificate(bundle.certificate)
+    except ValueError:
+        return ""
+    try:
+        return _shown(str(identity_of(certificate)))
+    except VerificationError:
+        pass  # it is not Fulcio's
+    try:
+        return _shown(f"{subjects_of(certificate)[0]} (a company's certificate)")
+    except VerificationError:
         return ""
 
 

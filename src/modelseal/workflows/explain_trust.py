@@ -85,7 +85,7 @@ def _key(settings: Settings) -> Believed:
     assert settings.key is not None
     try:
         trust = trust_for(settings)
-        key = open_public_key(settings.key, pin=settings.pin)
+        key = open_public_key(settings.key, pin=settings.pin, offline=settings.offline)
     except KeyFileError:
         # Not one that cosign takes; perhaps one that OMS does. Then that is what is told.
         path = key_file(settings.key)

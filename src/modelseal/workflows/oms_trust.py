@@ -57,7 +57,8 @@ def _key(settings: Settings) -> EcPublicKey:
         return parse_oms_key(read_file(path, "key"), str(path))
     from modelseal.workflows.signing_keys import open_public_key
 
-    return parse_oms_key(open_public_key(settings.key, pin=settings.pin).pem, str(settings.key))
+    public = open_public_key(settings.key, pin=settings.pin, offline=settings.offline)
+    return parse_oms_key(public.pem, str(settings.key))
 
 
 def key_file(key: Path | str) -> Path | None:

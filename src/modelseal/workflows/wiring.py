@@ -153,7 +153,12 @@ def open_signer(settings: Settings) -> "Signer":
         from modelseal.trust.signer import KeySigner
         from modelseal.workflows.signing_keys import open_signing_key
 
-        key = open_signing_key(settings.key, passphrase=settings.passphrase, pin=settings.pin)
+        key = open_signing_key(
+            settings.key,
+            passphrase=settings.passphrase,
+            pin=settings.pin,
+            offline=settings.offline,
+        )
         if settings.certificate is None:
             return KeySigner(key)
         from modelseal.workflows.company import certified_signer
@@ -236,7 +241,7 @@ def trust_for(settings: Settings, predicate_type: str = SIGNATURE) -> "Trust | N
     if settings.key is not None:
         from modelseal.workflows.signing_keys import open_public_key
 
-        keys = [open_public_key(settings.key, pin=settings.pin)]
+        keys = [open_public_key(settings.key, pin=settings.pin, offline=settings.offline)]
         return believing.trust_keys(keys, predicate_type, root=_root_for_keys(settings, keys))
     if identity is not None:
         return believing.trust_identities([identity], keyless, predicate_type, profile=profile)

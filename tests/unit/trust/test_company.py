@@ -33,7 +33,7 @@ from modelseal.trust.dsse import pae
 from modelseal.trust.identity import Identity, Profile
 from modelseal.trust.keys import Algorithm, PrivateKey, generate_key
 from modelseal.trust.signer import KeySigner
-from modelseal.trust.verifier import KeyVerifier
+from modelseal.trust.verifier import KeyVerifier, read_unsafe
 
 KEY = generate_key()
 ROOT = make_root()
@@ -285,3 +285,10 @@ def test_policies_name_a_root_as_the_issuer() -> None:
     ):
         with pytest.raises(UsageError, match=r"exclude each other|not a URL"):
             parse_policy(policy(other, profile).encode(), "p")
+
+
+def test_what_a_certificate_claims_is_shown() -> None:
+    claimed = read_unsafe(signed(MIDDLE.issue(public(KEY))))
+    assert claimed.signer == f"{SIGNER} (a company's certificate)"
+    nobody = read_unsafe(signed(MIDDLE.issue(public(KEY), subject=[])))
+    assert nobody.signer == ""

@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.support import kms
 
-from modelseal.errors import Error, KeyFileError, SigningError, UnavailableError
+from modelseal.errors import Error, KeyFileError, SigningError, UnavailableError, UsageError
 from modelseal.trust.kms import is_key_uri, open_remote_key
+from modelseal.workflows.signing_keys import open_public_key, open_signing_key
 
 DATA = b"what is signed"
 
@@ -154,3 +155,11 @@ def test_other_uris_are_refused_with_the_spelling(uri: str, words: str) -> None:
 @pytest.mark.parametrize("path", ["release.key", "./awskms:release", "/keys/hv:x", "C:release"])
 def test_a_file_is_a_file(path: str) -> None:
     assert not is_key_uri(path)
+
+
+def test_offline_no_service_is_asked_for_a_key() -> None:
+    for uri in ("awskms:alias/release", "hv:release"):
+        with pytest.raises(UsageError, match="--offline"):
+            open_public_key(uri, pin=nobody, offline=True)
+        with pytest.raises(UsageError, match="--offline"):
+            open_signing_key(uri, passphrase=nobody, pin=nobody, offline=True)
