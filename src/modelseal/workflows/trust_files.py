@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from modelseal.attest.predicates.provenance import rfc3339
-from modelseal.documents import canonical_json, parse_json_object
+from modelseal.documents import canonical_json, parse_json_object, rfc3339
 from modelseal.errors import ConflictError, ContentMismatchError, StorageError, UsageError
 from modelseal.oci.descriptor import Digest
 from modelseal.policy.document import parse_policy
