@@ -162,22 +162,3 @@ def _private_pem(
         serialization.PrivateFormat.PKCS8,
         encryption or serialization.NoEncryption(),
     )
-
-
-def company_certificate(directory: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Write `root.crt`, `middle.crt` and `leaf.crt` of a company; the leaf certifies `key`."""
-    directory.mkdir(exist_ok=True)
-    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("root", "middle")}
-    keys["leaf"] = key
-    for name, issuer in (("root", "root"), ("middle", "root"), ("leaf", "middle")):
-        builder = _builder(
-            name,
-            keys[name].public_key(),
-            issuer_name=issuer,
-            issuer_key=keys[issuer].public_key(),
-        )
-        ca = name != "leaf"
-        builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
-        builder = builder.add_extension(_key_usage(ca=ca), critical=True)
-        certificate = builder.sign(keys[issuer], hashes.SHA256())
-        (directory / f"{name}.crt").write_bytes(certificate.public_bytes(_PEM))

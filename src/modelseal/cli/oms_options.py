@@ -75,13 +75,3 @@ AllowSymlinks: TypeAlias = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-CertificateAuthorities: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--certificate-chain",
-        metavar="FILE",
-        help="Believe whom these certificate authorities (PEM) vouch for.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]

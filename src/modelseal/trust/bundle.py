@@ -240,7 +240,11 @@ def build_key_bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
 
 
 def build_certificate_bundle(
-    payload: bytes, signature: bytes, certificate: bytes, timestamps: Sequence[bytes]
+    payload: bytes,
+    signature: bytes,
+    certificate: bytes,
+    timestamps: Sequence[bytes],
+    chain: Sequence[bytes] | None = None,
 ) -> bytes:
     """Return the bundle of a statement that a certified key signed.
 
@@ -249,8 +253,13 @@ def build_certificate_bundle(
         signature: over `pae(payload)`.
         certificate: DER; version 0.3 has exactly one.
         timestamps: RFC 3161 responses about the signature, DER.
+        chain: what stands above the certificate, DER, where a specification (OMS) has it in the
+            bundle; None for the one certificate of version 0.3.
     """
     material: dict[str, Any] = {"certificate": {"rawBytes": _text(certificate)}}
+    if chain is not None:
+        listed = [{"rawBytes": _text(one)} for one in (certificate, *chain)]
+        material = {"x509CertificateChain": {"certificates": listed}}
     if timestamps:
         stamps = [{"signedTimestamp": _text(one)} for one in timestamps]
         material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from modelseal.documents import parse_json_object
+from modelseal.errors import VerificationError
 from modelseal.oci.descriptor import Digest
 from modelseal.trust.bundle import Bundle, parse_bundle
 from modelseal.trust.dsse import parse_statement
@@ -24,6 +25,8 @@ class Method(StrEnum):
 
     KEY = "key"
     KEYLESS = "keyless"
+    CERTIFICATE = "certificate"
+    """By an authority of a company, not by Fulcio: no issuer of tokens stands in it."""
     CHAIN = "certificate-chain"
 
 
@@ -91,7 +94,22 @@ def read_facts(raw: bytes, subject: Digest) -> BundleFacts:
 def _method(bundle: Bundle, material: dict[str, Any]) -> Method:
     if bundle.key_hint is not None:
         return Method.KEY
-    return Method.CHAIN if "x509CertificateChain" in material else Method.KEYLESS
+    if "x509CertificateChain" in material:
+        return Method.CHAIN
+    return Method.KEYLESS if _has_issuer(bundle.certificate) else Method.CERTIFICATE
+
+
+def _has_issuer(certificate: bytes) -> bool:
+    """Tell whether a certificate names an issuer of tokens, as Fulcio's do."""
+    from cryptography import x509
+
+    from modelseal.trust.certificate import identity_of
+
+    try:
+        identity_of(x509.load_der_x509_certificate(certificate))
+    except (ValueError, VerificationError):
+        return False
+    return True
 
 
 def _times(bundle: Bundle) -> list[datetime]:

@@ -28,6 +28,7 @@ from modelseal.trust.dsse import pae
 from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
 from modelseal.trust.keys import SigningKey
+from modelseal.trust.oms import check_oms_key, is_oms
 from modelseal.trust.signer import require_signable
 from modelseal.trust.uploads import run_each
 from modelseal.trust.verifier import Verifier
@@ -35,6 +36,7 @@ from modelseal.trust.verifier import Verifier
 if TYPE_CHECKING:
     from sigstore.models import SigningConfig
 
+_DER = serialization.Encoding.DER
 Stamp = Callable[[bytes], bytes]
 """Gives the RFC 3161 response about a signature, DER."""
 
@@ -74,7 +76,7 @@ class CertificateSigner:
                 hint="give the certificate that was issued for this key",
             )
         self._key = key
-        self._certificate = certificate.public_bytes(serialization.Encoding.DER)
+        self._certificate = certificate.public_bytes(_DER)
         self._company = company
         self._identity = Identity(issuer_of(root), subject)
         self._stamps = tuple(stamps)
@@ -86,6 +88,10 @@ class CertificateSigner:
 
     def check(self) -> None:
         """Do nothing: the key and its certificate are at hand."""
+
+    def check_oms(self) -> None:
+        """See that OMS takes the key. Raises `SigningError`."""
+        check_oms_key(self._key.public_key())
 
     def verifier(self) -> Verifier:
         """Accept this subject of this root, as long as the certificate is valid."""
@@ -112,7 +118,11 @@ class CertificateSigner:
                     hint="try again, or sign without --signing-config",
                 )
             )
-        return build_certificate_bundle(payload, signature, self._certificate, stamped)
+        chain = None
+        if is_oms(payload):
+            check_oms_key(self._key.public_key())
+            chain = [one.public_bytes(_DER) for one in self._company.intermediates]
+        return build_certificate_bundle(payload, signature, self._certificate, stamped, chain)
 
 
 def stamps_of(config: "SigningConfig") -> list[Stamp]:

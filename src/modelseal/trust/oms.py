@@ -16,7 +16,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from modelseal.documents import canonical_json, parse_json_object
-from modelseal.errors import ContentError, KeyFileError, UsageError, VerificationError
+from modelseal.errors import (
+    ContentError,
+    KeyFileError,
+    SigningError,
+    UsageError,
+    VerificationError,
+)
 from modelseal.oci.descriptor import Digest
 from modelseal.trust.bundle import Bundle, parse_bundle
 from modelseal.trust.dsse import Statement, broken, pae, parse_statement, strict_base64
@@ -33,6 +39,8 @@ from modelseal.trust.verifier import Verifier, require_subject
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from modelseal.trust.keys import PublicKey
 
 OMS_PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 OMS_STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -74,6 +82,15 @@ def is_oms(payload: bytes) -> bool:
         return parse_statement(payload).predicate_type == OMS_PREDICATE_TYPE
     except VerificationError:
         return False
+
+
+def check_oms_key(key: "PublicKey") -> None:
+    """See that OMS takes what a key signs. Raises `SigningError`."""
+    if not key.algorithm.startswith("ecdsa"):
+        raise SigningError(
+            f"OMS signatures are made with ECDSA keys, and this one is {key.algorithm}",
+            hint="sign with an ECDSA key (`modelseal key generate`), or keylessly",
+        )
 
 
 def oms_hint(public_pem: bytes) -> str:
@@ -221,11 +238,12 @@ class OmsKeyVerifier:
             raise VerificationError(
                 "the bundle is signed with a certificate, and a key was asked for",
                 hint="verify with --certificate-identity and --certificate-oidc-issuer, or with "
-                "--certificate-chain",
+                "--ca-roots",
                 code="certificate-bundle",
             )
         statement = require_subject(parse_statement(parsed.envelope.payload), subject)
-        return _verified(statement, subject, bundle, self._signer(parsed), CHECK_KEY)
+        signer = self._signer(parsed)
+        return _verified(statement, subject, bundle, signer, CHECK_KEY, Profile.KEY)
 
     def _signer(self, bundle: Bundle) -> EcPublicKey:
         for key in self._keys:
@@ -255,13 +273,23 @@ class OmsChainVerifier:
     """
 
     def __init__(
-        self, authorities: Sequence["x509.Certificate"], clock: Callable[[], datetime]
+        self,
+        authorities: Sequence["x509.Certificate"],
+        clock: Callable[[], datetime],
+        intermediates: Sequence["x509.Certificate"] = (),
     ) -> None:
-        """Believe whom one of `authorities` vouches for; none raises `UsageError`."""
+        """Believe whom one of `authorities` vouches for; none raises `UsageError`.
+
+        Args:
+            authorities: believed.
+            clock: tells the time at which all has to be valid.
+            intermediates: help to find the way, besides those in the bundle; not believed.
+        """
         if not authorities:
             raise UsageError("no certificate authority was given, so nobody could be believed")
         self._authorities = tuple(authorities)
         self._clock = clock
+        self._intermediates = tuple(intermediates)
 
     def verify(self, bundle: bytes, *, subject: Digest) -> VerifiedStatement:
         """Return the statement about `subject`. Raises `VerificationError`, as in the protocol."""
@@ -273,30 +301,23 @@ class OmsChainVerifier:
                 code="key-signed-bundle",
             )
         chain = _chain_of(bundle)
-        _check_chain(chain, self._authorities, self._clock())
+        _check_chain((*chain, *self._intermediates), self._authorities, self._clock())
         try:
             key = _ec_key(chain[0].public_key(), "the certificate's key")
         except (KeyFileError, ValueError) as error:
             raise VerificationError(str(error), hint=_TAKEN, code="untrusted-root") from error
         key.verify(parsed.envelope.signature, pae(parsed.envelope.payload))
         statement = require_subject(parse_statement(parsed.envelope.payload), subject)
-        return _verified(statement, subject, bundle, key, CHECK_OMS_CHAIN)
+        return _verified(statement, subject, bundle, key, CHECK_OMS_CHAIN, Profile.CERTIFICATE)
 
 
-def parse_authorities(pem: bytes, name: str) -> tuple["x509.Certificate", ...]:
-    """Read PEM certificates; `name` names the file in errors. Raises `UsageError`."""
-    from cryptography import x509
-
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
-        raise UsageError(
-            f"{name} does not hold PEM certificates", code="invalid-trust-file"
-        ) from error
-
-
-def _verified(
-    statement: Statement, subject: Digest, bundle: bytes, key: EcPublicKey, check: str
+def _verified(  # noqa: PLR0917 - each is a field
+    statement: Statement,
+    subject: Digest,
+    bundle: bytes,
+    key: EcPublicKey,
+    check: str,
+    profile: Profile,
 ) -> VerifiedStatement:
     return VerifiedStatement(
         subject=subject,
@@ -305,7 +326,7 @@ def _verified(
         predicate=statement.predicate,
         signer=key.identity,
         signed_at=None,
-        profile=Profile.KEY,
+        profile=profile,
         checks=(CHECK_SIGNATURE, check, CHECK_SUBJECT),
         bundle=Digest.of(bundle),
     )
@@ -355,7 +376,7 @@ def _check_chain(
         current, below = issuer, below + 1
     raise VerificationError(
         "no given certificate authority vouches for the signing certificate",
-        hint="give the authority's certificate: --certificate-chain CA.pem",
+        hint="give the authority's certificate: --ca-roots ROOT.pem",
         code="untrusted-root",
     )
 

@@ -20,7 +20,7 @@ from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bun
 from modelseal.trust.dsse import pae, parse_statement
 from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
-from modelseal.trust.oms import is_oms, oms_hint
+from modelseal.trust.oms import check_oms_key, is_oms, oms_hint
 from modelseal.trust.uploads import MAX_UPLOADS, Patience, Persistence, Setback, run_each
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
 
@@ -108,12 +108,7 @@ class KeySigner:
 
     def check_oms(self) -> None:
         """See that OMS takes the key. Raises `SigningError`."""
-        kind = self._public.algorithm
-        if not kind.startswith("ecdsa"):
-            raise SigningError(
-                f"OMS signatures are made with ECDSA keys, and this one is {kind}",
-                hint="sign with an ECDSA key (`modelseal key generate`), or keylessly",
-            )
+        check_oms_key(self._public)
 
     def _hint(self, payload: bytes) -> str:
         if not is_oms(payload):

@@ -69,6 +69,14 @@ def believed_by(settings: Settings) -> Believed:
     if trust is None:
         return NOBODY
     subject, issuer = settings.certificate_identity, settings.certificate_oidc_issuer
+    if settings.ca_roots is not None:
+        return Believed(
+            words=f"{subject}, certified by {settings.ca_roots}",
+            method=Method.CERTIFICATE,
+            verifiers=tuple(trust.verifiers),
+            oms=tuple(map(OmsVerifier, trust.verifiers)),
+            options=("--certificate-identity", subject, "--ca-roots", str(settings.ca_roots)),
+        )
     return Believed(
         words=f"{subject} (issuer {issuer})",
         method=Method.KEYLESS,

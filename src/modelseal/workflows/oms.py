@@ -9,6 +9,7 @@ store is a byte of a weight read. The steps are those of docs/oms.md.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from modelseal.attest.predicates.oms import (
     SHA256,
@@ -31,7 +32,7 @@ from modelseal.oci.store import ContentReader, ReadableStore, fetch_bytes, fetch
 from modelseal.trust.bundle import MAX_BUNDLE_BYTES, parse_bundle
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.trust.oms import OmsVerifier, is_oms
-from modelseal.trust.signer import KeySigner, Signer
+from modelseal.trust.signer import Signer
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
 from modelseal.workflows.choose import choose
 from modelseal.workflows.files import read_file
@@ -114,13 +115,22 @@ def oms_claim(reader: ContentReader, manifest: Manifest) -> Claim:
     return Claim(OMS, predicate, subject=root_digest(predicate), subject_name=name)
 
 
+@runtime_checkable
+class OmsSigner(Protocol):
+    """A signer with a key, which may be of a kind that OMS does not take."""
+
+    def check_oms(self) -> None:
+        """See that OMS takes the key. Raises `SigningError`."""
+        ...
+
+
 def check_signer(signer: Signer) -> None:
     """See, before long work begins, that the signer can make an OMS signature.
 
     Raises:
         SigningError: it has a key of another kind.
     """
-    if isinstance(signer, KeySigner):
+    if isinstance(signer, OmsSigner):
         signer.check_oms()
 
 

@@ -11,7 +11,6 @@ from modelseal.trust.oms import (
     OmsChainVerifier,
     OmsKeyVerifier,
     OmsVerifier,
-    parse_authorities,
     parse_oms_key,
 )
 from modelseal.workflows.files import read_file
@@ -19,12 +18,11 @@ from modelseal.workflows.services import system_clock
 from modelseal.workflows.wiring import Settings, trust_for
 
 
-def oms_verifier(settings: Settings, certificate_chain: Path | None = None) -> OmsVerifier | None:
+def oms_verifier(settings: Settings) -> OmsVerifier | None:
     """Return whom the settings say to believe about OMS signatures; None when they say nothing.
 
-    Args:
-        settings: an identity, or a key.
-        certificate_chain: certificate authorities of one's own, PEM.
+    OMS knows no subject of a certificate, so a company's authority may be named alone; then
+    whomever it vouches for is believed.
 
     Raises:
         UsageError: they say two things, half of one, or a policy.
@@ -35,18 +33,24 @@ def oms_verifier(settings: Settings, certificate_chain: Path | None = None) -> O
             "--oms and --policy exclude each other: policies decide by statements about a manifest",
             hint="verify both: once with --policy, once with --oms and --key or an identity",
         )
-    others = settings.key is not None or settings.certificate_identity
-    if certificate_chain is not None:
-        if others:
-            raise UsageError("--certificate-chain excludes --key and --certificate-identity")
-        pem = read_file(certificate_chain, "certificates")
-        return OmsVerifier(
-            OmsChainVerifier(parse_authorities(pem, str(certificate_chain)), system_clock)
-        )
-    if settings.key is not None and not settings.certificate_identity:
+    if settings.certificate_identity or settings.certificate_oidc_issuer:
+        trust = trust_for(settings, OMS)
+        return None if trust is None else OmsVerifier(trust.verifiers[0])
+    if settings.ca_roots is not None and settings.key is None:
+        return OmsVerifier(_chain(settings.ca_roots, settings.ca_intermediates))
+    if settings.key is not None and settings.ca_roots is None:
         return OmsVerifier(OmsKeyVerifier([_key(settings)]))
-    trust = trust_for(settings, OMS)
+    trust = trust_for(settings, OMS)  # says what does not go together
     return None if trust is None else OmsVerifier(trust.verifiers[0])
+
+
+def _chain(roots: Path, intermediates: Path | None) -> OmsChainVerifier:
+    from modelseal.trust.company import load_certificates, require_roots
+
+    trusted = load_certificates(roots)
+    require_roots(trusted, roots)
+    between = load_certificates(intermediates) if intermediates else ()
+    return OmsChainVerifier(trusted, system_clock, between)
 
 
 def _key(settings: Settings) -> EcPublicKey:

@@ -124,8 +124,8 @@ def all_blocked(blocked: dict[str, list[Reason]]) -> Found:
     return Verdict.DEPENDS if any(unsure) else Verdict.REFUSES, reasons
 
 
-_UNSURE = {"unsupported-log-entry"}
-"""modelseal refuses it for being of a kind that it does not read: another tool may read it."""
+_UNSURE = {"unsupported-log-entry", "company-certificate"}
+"""What modelseal does not read, another tool may; and what hangs on how the tool is asked."""
 
 
 def _why(found: Explained) -> Reason:
@@ -149,7 +149,14 @@ def blockers(found: Explained, item: Explanation) -> Iterator[Reason]:
             "sign keylessly or with a key; or keep it for model_signing",
         )
         return
-    if facts.method is Method.KEYLESS:
+    if facts.method is Method.CERTIFICATE:
+        yield Reason(
+            "company-certificate",
+            "a certificate of a company's authority signed it, not one of Fulcio's",
+            "cosign: --ca-roots and --ca-intermediates, with --insecure-ignore-tlog and "
+            "--insecure-ignore-sct where no log has it",
+        )
+    elif facts.method is Method.KEYLESS:
         yield from _keyless_blockers(found)
     elif item.believed.key_algorithm in {"ecdsa-p384", "ecdsa-p521"}:
         yield Reason(
@@ -239,7 +246,7 @@ def _notes(item: Explanation, good: Sequence[Explained]) -> Iterator[Reason]:
 def cosign_command(item: Explanation, reference: str) -> str:
     """Return how cosign would be asked for whom the caller believes; empty for nobody."""
     believed = item.believed
-    if believed.method is None:
+    if believed.method not in {Method.KEY, Method.KEYLESS}:
         return ""
     unlogged = believed.method is Method.KEY and any(
         found.facts is not None and not found.facts.log_kinds for found in bundles_of(item)
@@ -316,6 +323,8 @@ def model_signing_command(item: Explanation, reference: str) -> str:
     fetch = ("modelseal", "pull", reference, "--output", "DIR", *options)
     write = ("modelseal", "verify", reference, "--oms", "--oms-file", "model.sig")
     whom: tuple[str, ...] = ("key", "DIR", "--public_key", believed.options[1])
+    if believed.method is Method.CERTIFICATE:
+        whom = ("certificate", "DIR", "--certificate_chain", believed.options[3])
     if believed.method is Method.KEYLESS:
         whom = ("sigstore", "DIR", "--identity", believed.options[1])
         whom += ("--identity_provider", believed.options[3])

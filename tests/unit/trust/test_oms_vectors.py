@@ -31,7 +31,6 @@ from modelseal.trust.oms import (
     OmsChainVerifier,
     OmsKeyVerifier,
     OmsVerifier,
-    parse_authorities,
     parse_oms_key,
 )
 from modelseal.trust.signer import KeySigner
@@ -59,8 +58,7 @@ def by_key() -> OmsVerifier:
 
 
 def by_chain(now: datetime = NOW) -> OmsVerifier:
-    pem = chain()[1].public_bytes(Encoding.PEM)
-    return OmsVerifier(OmsChainVerifier(parse_authorities(pem, "ca.pem"), lambda: now))
+    return OmsVerifier(OmsChainVerifier(chain()[1:], lambda: now))
 
 
 def keyless(signer: Identity = SIGNER) -> OmsVerifier:

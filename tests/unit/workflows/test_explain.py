@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from tests.support import company_ca
 from tests.support.intoto import statement
 from tests.support.model_factory import make_model
 from tests.support.virtual_sigstore import ISSUER, SUBJECT, VirtualSigstore
@@ -21,6 +23,8 @@ from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import push_bytes
 from modelseal.policy.document import parse_policy
 from modelseal.trust.bundle_facts import Method
+from modelseal.trust.company import Company
+from modelseal.trust.company_signer import CertificateSigner
 from modelseal.trust.identity import Identity
 from modelseal.trust.keys import generate_key
 from modelseal.trust.oms import OmsVerifier
@@ -182,6 +186,34 @@ def test_key_signed_is_refused_by_policy_controller_and_by_one_kyverno(tmp_path:
     assert {"kyverno-key-regression", "kyverno-no-log"} <= codes(told["kyverno"])
     assert told["policy-controller"].verdict is Verdict.REFUSES
     assert codes(told["policy-controller"]) == {"policy-controller-key"}
+
+
+def test_a_companys_certificate_is_told_as_one(tmp_path: Path) -> None:
+    ca = company_ca.make_root()
+    certificate = ca.issue(serialization.load_der_public_key(KEY.public_key().der))  # type: ignore[arg-type] # an EC key
+    company = Company((ca.certificate,), ())
+    signer = CertificateSigner(KEY, certificate, company)
+    store = pushed(tmp_path)
+    sign_with_oms("1", signer, Services(store=store))
+    verifier = signer.verifier()
+    believed = Believed(
+        words="the company",
+        method=Method.CERTIFICATE,
+        verifiers=(verifier,),
+        oms=(OmsVerifier(verifier),),
+        options=("--certificate-identity", company_ca.SUBJECT, "--ca-roots", "root.crt"),
+    )
+    found = explained(store, believed)
+    assert one(found, Kind.SIGNATURE).statement is not None
+    facts = one(found, Kind.OMS).facts
+    assert facts is not None
+    assert facts.method is Method.CHAIN
+    assert company_ca.SUBJECT in facts.signer
+    told = tools(found)
+    assert told["cosign"].verdict is Verdict.DEPENDS
+    assert "company-certificate" in codes(told["cosign"])
+    assert told["model_signing"].verdict is Verdict.ACCEPTS
+    assert "model_signing verify certificate DIR" in told["model_signing"].command
 
 
 def test_more_referrers_than_kyverno_reads_are_told(tmp_path: Path) -> None:

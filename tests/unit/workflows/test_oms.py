@@ -33,7 +33,6 @@ from modelseal.trust.oms import (
     OmsKeyVerifier,
     OmsVerifier,
     oms_hint,
-    parse_authorities,
     parse_oms_key,
 )
 from modelseal.trust.signer import KeySigner
@@ -445,8 +444,7 @@ class Company:
         return canonical_json(value)
 
     def verifier(self, *anchors: x509.Certificate, now: datetime = NOW) -> OmsVerifier:
-        pem = b"".join(item.public_bytes(Encoding.PEM) for item in anchors)
-        return OmsVerifier(OmsChainVerifier(parse_authorities(pem, "ca.pem"), lambda: now))
+        return OmsVerifier(OmsChainVerifier(anchors, lambda: now))
 
 
 def b64(data: bytes) -> str:

@@ -7,6 +7,8 @@ import typer
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
 from modelseal.cli.options import (
     NO_FLAGS,
+    CaIntermediates,
+    CaRoots,
     CertificateIdentity,
     CertificateIssuer,
     Output,
@@ -31,6 +33,8 @@ def explain(
     reference: ReferenceArgument,
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
     key: PublicKey = None,
     policy: PolicyFile = None,
     trusted_root: TrustedRootFile = None,
@@ -68,6 +72,8 @@ def explain(
     chosen = settings(
         certificate_identity=certificate_identity,
         certificate_oidc_issuer=certificate_oidc_issuer,
+        ca_roots=ca_roots,
+        ca_intermediates=ca_intermediates,
         key=key,
         policy=policy,
         trusted_root=trusted_root,

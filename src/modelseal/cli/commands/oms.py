@@ -58,7 +58,6 @@ def verify_oms(
     chosen: "Settings",
     *,
     signature: Path | None,
-    certificate_chain: Path | None,
     platform: str,
     ignore_unsigned_files: bool,
     ignore_path: Sequence[str],
@@ -82,12 +81,11 @@ def verify_oms(
         ignored=tuple(_path_to_ignore(path) for path in ignore_path),
         allow_symlinks=allow_symlinks,
     )
-    verifier = oms_verifier(chosen, certificate_chain)
+    verifier = oms_verifier(chosen)
     if verifier is None:
         raise UsageError(
             "nobody is named who has to have signed",
-            hint="give --certificate-identity and --certificate-oidc-issuer, --key, or "
-            "--certificate-chain",
+            hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --ca-roots",
         )
     directory = Path(reference)
     try:

@@ -9,7 +9,6 @@ import typer
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
 from modelseal.cli.oms_options import (
     AllowSymlinks,
-    CertificateAuthorities,
     IgnorePath,
     IgnoreUnsigned,
     OmsFile,
@@ -76,7 +75,6 @@ def verify(
     ] = "",
     oms: VerifyOms = False,
     signature: SignatureFile = None,
-    certificate_chain: CertificateAuthorities = None,
     ignore_unsigned_files: IgnoreUnsigned = False,
     ignore_path: IgnorePath = None,
     allow_symlinks: AllowSymlinks = False,
@@ -128,7 +126,7 @@ def verify(
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,
     )
-    of_oms = (signature, certificate_chain, ignore_path, oms_file)
+    of_oms = (signature, ignore_path, oms_file)
     if oms:
         if kind != SIGNATURE:
             raise UsageError("--oms and --type exclude each other")
@@ -136,7 +134,6 @@ def verify(
             reference,
             chosen,
             signature=signature,
-            certificate_chain=certificate_chain,
             platform=platform,
             ignore_unsigned_files=ignore_unsigned_files,
             ignore_path=ignore_path or (),
