@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure modelseal beside its peers.
 
-    python -m benchmarks [startup] [memory] [transfer] [--size MIB] [--runs N] [--json FILE]
+    python -m benchmarks [startup] [memory] [transfer] [trust] [--size MIB] [--runs N] [--json FILE]
 
 The tables go to stdout as markdown, all samples to a JSON file. Everything is on loopback and in
 a directory that is removed at the end. The figures of `docs/benchmarks.md` come from here.
@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import memory, startup, transfer
+from benchmarks import memory, startup, transfer, trust
 from benchmarks.report import Table, machine
 from benchmarks.stage import MIB, PEERS, Stage, open_stage
 from tools.peers import build
 
 _STARTUP_RUNS = 15
 _TRANSFER_RUNS = 3
+_TRUST_RUNS = 5
 _MEMORY_RUNS = 2
 _COPIES = 4  # the model, the registry's, what is pulled, and one to be on the safe side
 
@@ -29,6 +30,7 @@ _PARTS: Mapping[str, Part] = {
     "startup": lambda stage, _, runs: startup.run(stage, runs or _STARTUP_RUNS),
     "memory": lambda stage, size, runs: memory.run(stage, size, runs or _MEMORY_RUNS),
     "transfer": lambda stage, size, runs: transfer.run(stage, size, runs or _TRANSFER_RUNS),
+    "trust": lambda stage, _, runs: trust.run(stage, runs or _TRUST_RUNS),
 }
 
 

@@ -195,13 +195,22 @@ class Attachments:
             for batch in _batches([entry for entry, said in pairs if said in self._wanted]):
                 yield self._read(pool, self._look(pool, batch))
             # A fallback index may say nothing of its entries; their manifests do.
-            seen = self._look(pool, silent)
-            seen.sort(key=lambda one: isinstance(one, _Pointer) and one.said not in self._wanted)
-            for pointers in _batches(seen):
+            for pointers in self._wanted_first(self._look(pool, silent)):
                 yield self._read(pool, pointers)
             others = [entry for entry, said in pairs if said and said not in self._wanted]
             for batch in _batches(others):
                 yield self._read(pool, self._look(pool, batch))
+
+    def _wanted_first(
+        self, items: Sequence[_Pointer | UnreadableReferrer]
+    ) -> Iterator[Sequence[_Pointer | UnreadableReferrer]]:
+        wanted: list[_Pointer | UnreadableReferrer] = []
+        others: list[_Pointer | UnreadableReferrer] = []
+        for item in items:
+            is_wanted = isinstance(item, _Pointer) and item.said in self._wanted
+            (wanted if is_wanted else others).append(item)
+        yield from _batches(wanted)
+        yield from _batches(others)
 
     def _look(
         self, pool: ThreadPoolExecutor, entries: Sequence[Descriptor]

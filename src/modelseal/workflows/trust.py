@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from modelseal.attest.predicates.types import SIGNATURE
-from modelseal.errors import InvalidPolicyError, UsageError
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.document import Policy
 from modelseal.policy.roles import Member, Role
@@ -68,11 +67,10 @@ def trust_identities(
     predicate_type: str = SIGNATURE,
     *,
     profile: Profile = Profile.KEYLESS,
-    threshold: int = 1,
 ) -> Trust:
-    """Believe so many of these keyless identities, verified as `profile` says."""
+    """Believe any of these keyless identities, verified as `profile` says."""
     members = [Member(identity, profile) for identity in identities]
-    policy = _one_rule(members, predicate_type, threshold)
+    policy = _one_rule(members, predicate_type)
     return Trust([keyless(frozenset(identities), profile)], policy, predicate_type)
 
 
@@ -97,21 +95,14 @@ def trust_keys(
     predicate_type: str = SIGNATURE,
     *,
     root: "Root | None" = None,
-    threshold: int = 1,
 ) -> Trust:
-    """Believe so many of these public keys; `root` is as in `trust_policy`."""
-    policy = _one_rule([Member.of(key.identity) for key in keys], predicate_type, threshold)
+    """Believe any of these public keys; `root` is as in `trust_policy`."""
+    policy = _one_rule([Member.of(key.identity) for key in keys], predicate_type)
     return Trust([KeyVerifier(keys, root)], policy, predicate_type)
 
 
-def _one_rule(members: Sequence[Member], predicate_type: str, threshold: int = 1) -> Policy:
-    try:
-        role = Role("the signer", threshold, frozenset(members))
-    except InvalidPolicyError as error:
-        raise UsageError(
-            str(error), hint="--threshold counts the signers that are named"
-        ) from error
-    if len(role.members) != len(members):
-        raise UsageError("one signer is named twice: a threshold counts different ones")
+def _one_rule(members: Sequence[Member], predicate_type: str) -> Policy:
+    """Ask for one signer; how many of several have to agree is for a policy file to say."""
+    role = Role("the signer", 1, frozenset(members))
     rule = "signed" if predicate_type == SIGNATURE else "attested"
     return Policy("command line", (Attested(rule, predicate_type, role),))
