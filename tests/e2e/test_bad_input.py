@@ -79,7 +79,7 @@ CASES: list[tuple[str, int, str, str]] = [
     (f"tag {STORE} a/b", USAGE, "'a/b'", "letters, digits"),
     (f"verify {STORE} --key release.key.pub --policy p", USAGE, "exclude each other", "one of"),
     (f"verify {STORE} --key k --type slsaprovenance", USAGE, "ambiguous", "slsaprovenance1"),
-    (f"attest {STORE} --type signature --predicate p", USAGE, "no predicate", "modelseal sign"),
+    (f"attest {STORE} --type signature --predicate p", USAGE, "not made from", "modelseal sign"),
     ("build model --store ghcr.io/a/b:1", USAGE, "no OCI layout", "oci:"),
     ("inspect oci:gone:1", FAILED, "oci:gone:1", "no OCI layout"),
     ("list oci:gone", FAILED, "no OCI layout", "modelseal build"),
