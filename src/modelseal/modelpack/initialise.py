@@ -14,15 +14,8 @@ from pathlib import Path
 
 from modelseal.errors import ConflictError, InvalidProjectError, StorageError
 from modelseal.modelpack.detect import Findings, detect
-from modelseal.modelpack.project import (
-    API_VERSION,
-    FILE_NAME,
-    KIND,
-    NO_DIRECTORY,
-    Signature,
-    Tensor,
-    parse_project,
-)
+from modelseal.modelpack.project import FILE_NAME, Signature, Tensor
+from modelseal.modelpack.project_file import API_VERSION, KIND, NO_DIRECTORY, parse_project
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off"})

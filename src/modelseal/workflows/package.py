@@ -13,7 +13,8 @@ from modelseal.modelpack.config import source_date
 from modelseal.modelpack.digests import DigestCache
 from modelseal.modelpack.inventory import SourceFile, scan
 from modelseal.modelpack.media_types import INPUTS_DIGEST, VERSION
-from modelseal.modelpack.project import Metadata, Project, load_project
+from modelseal.modelpack.project import Metadata, Project
+from modelseal.modelpack.project_file import load_project
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import TransferPlanned
 from modelseal.oci.reference import LayoutDirectory, Location, TagReference, check_tag

@@ -9,21 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelseal.attest.predicates.provenance import Provenance
-from modelseal.attest.predicates.types import PROVENANCE
 from modelseal.errors import ConflictError
-from modelseal.evidence.builder import Builder, builder_from_environment
-from modelseal.evidence.materials import materials
 from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor
-from modelseal.oci.store import BlobMounter, Store
+from modelseal.oci.store import BlobMounter
 from modelseal.trust.oms import OmsVerifier
 from modelseal.trust.signer import Signer
-from modelseal.version import __version__
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
+from modelseal.workflows.collect import Build, collect
+from modelseal.workflows.collectors import ALL
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.oms import OmsVerification, check_signer, oms_claim, verify_artifact
-from modelseal.workflows.package import Packaged, package_for, push_package
+from modelseal.workflows.package import package_for, push_package
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_signer
 from modelseal.workflows.verify import Verification, verify
@@ -79,18 +76,18 @@ def publish(
     subject = push_package(made, services)
 
     # (3) Sign and attest: one login and one certificate for all statements.
-    builder = builder_from_environment(environment)
-    provenance = Provenance(
-        builder_id=builder.id,
-        builder_version={"modelseal": __version__},
-        external_parameters=_parameters(made, builder, profile, services.store),
-        internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
-        resolved_dependencies=materials(made.project, made.files, builder),
-        invocation_id=builder.invocation_id,
-        started_on=started,
-        finished_on=services.clock(),
+    build = Build(
+        directory=directory,
+        made=made,
+        profile=profile,
+        # In a registry: where on a disk is nobody's business.
+        repository=str(services.store) if isinstance(services.store, BlobMounter) else "",
+        environment=environment,
+        started=started,
+        finished=services.clock(),
     )
-    said = [SIGNATURE_CLAIM, Claim(PROVENANCE, provenance.to_json()), *claims]
+    collected = collect(build, ALL)
+    said = [SIGNATURE_CLAIM, *collected.claims, *claims]
     if oms:
         said.append(oms_claim(services.store, made.package.manifest))
     attached = attest_manifest(subject, said, signer, services)
@@ -113,30 +110,6 @@ def publish(
     return Publication(
         tag=tag, subject=subject, attached=attached, verification=verification, oms=files
     )
-
-
-def _parameters(
-    made: Packaged, builder: Builder, profile: Profile, store: Store
-) -> dict[str, object]:
-    """Return what the caller of the build chose: a verifier compares these."""
-    metadata = made.project.metadata
-    parameters: dict[str, object] = {
-        "model": {"name": metadata.name, "version": metadata.version},
-        "format": made.project.format,
-    }
-    if profile is not Profile.MODELPACK:
-        parameters["profile"] = str(profile)
-    if isinstance(store, BlobMounter):  # in a registry: where on a disk is nobody's business
-        parameters["repository"] = str(store)
-    if builder.source_repository:
-        parameters["source"] = {
-            "repository": builder.source_repository,
-            "ref": builder.source_ref,
-        }
-    training = made.project.training
-    if training.seeds:
-        parameters["seeds"] = [str(seed) for seed in training.seeds]
-    return parameters
 
 
 def _check_tag(services: Services, tag: str, subject: Descriptor) -> None:

@@ -17,7 +17,7 @@ from modelseal.errors import InvalidProjectError, UsageError
 from modelseal.modelpack.build import ModelPackage, build
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.inventory import Inventory, scan
-from modelseal.modelpack.project import load_project
+from modelseal.modelpack.project_file import load_project
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import fetch_manifest
@@ -258,7 +258,7 @@ import os, sys
 from pathlib import Path
 from modelseal.modelpack.build import build
 from modelseal.modelpack.inventory import scan
-from modelseal.modelpack.project import load_project
+from modelseal.modelpack.project_file import load_project
 from tests.support.model_factory import model_files, project_text
 
 os.umask(int(sys.argv[2], 8))

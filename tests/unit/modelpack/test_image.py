@@ -17,7 +17,7 @@ from modelseal.errors import ConflictError, ContentMismatchError, InvalidProject
 from modelseal.modelpack.build import ModelPackage, Profile, build
 from modelseal.modelpack.image import LAYER, TarContent, layers_of_image
 from modelseal.modelpack.inventory import scan
-from modelseal.modelpack.project import load_project
+from modelseal.modelpack.project_file import load_project
 from modelseal.modelpack.readers.families import Family, family_of
 from modelseal.modelpack.unpack import unpack
 from modelseal.oci.descriptor import Descriptor

@@ -16,7 +16,8 @@ from modelseal.modelpack.build import build
 from modelseal.modelpack.detect import Findings, detect, param_size
 from modelseal.modelpack.initialise import initialise, project_text
 from modelseal.modelpack.inventory import scan
-from modelseal.modelpack.project import Signature, Tensor, load_project, parse_project
+from modelseal.modelpack.project import Signature, Tensor
+from modelseal.modelpack.project_file import load_project, parse_project
 
 MLMODEL = """\
 artifact_path: model

@@ -11,16 +11,8 @@ from tests.support.model_factory import make_model, project_text
 
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack.media_types import LayerKind
-from modelseal.modelpack.project import (
-    Accelerator,
-    Code,
-    FileRule,
-    Platform,
-    Runtime,
-    Tensor,
-    load_project,
-    parse_project,
-)
+from modelseal.modelpack.project import Accelerator, Code, FileRule, Platform, Runtime, Tensor
+from modelseal.modelpack.project_file import load_project, parse_project
 from modelseal.oci.descriptor import Digest
 
 MINIMAL = """\

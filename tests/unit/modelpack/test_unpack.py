@@ -30,7 +30,7 @@ from modelseal.modelpack import media_types
 from modelseal.modelpack.build import ModelPackage, build
 from modelseal.modelpack.inventory import scan
 from modelseal.modelpack.media_types import LayerKind
-from modelseal.modelpack.project import load_project
+from modelseal.modelpack.project_file import load_project
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.modelpack.unpack import ModelFile, files_of, unpack
 from modelseal.oci.content import BytesContent, verifying

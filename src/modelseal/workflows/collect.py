@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""Collect: what is known about a build becomes claims to sign, facts to read and findings to mend.
+
+Each kind of evidence has one collector. They ask nobody but the machine and the model directory,
+and none of them signs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from modelseal.evidence.builder import Builder, builder_from_environment
+from modelseal.evidence.facts import Fact, Finding
+from modelseal.modelpack.build import Profile
+from modelseal.workflows.attest import Claim
+from modelseal.workflows.package import Packaged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What a collector may look at: a model directory, and the artifact that was made of it."""
+
+    directory: Path
+    made: Packaged
+    profile: Profile
+    repository: str
+    """The registry's repository that it goes to; empty when it goes to a disk."""
+    environment: Mapping[str, str]
+    """Of the process."""
+    started: datetime
+    finished: datetime
+
+    @property
+    def builder(self) -> Builder:
+        """Who runs this build."""
+        return builder_from_environment(self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collector has found."""
+
+    claims: tuple[Claim, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+Collector = Callable[[Build], Collected]
+
+
+def collect(build: Build, collectors: tuple[Collector, ...]) -> Collected:
+    """Ask every collector; what they have found stands in their order.
+
+    Raises:
+        Error: a file that the project names cannot be read.
+    """
+    found = [collector(build) for collector in collectors]
+    return Collected(
+        claims=tuple(claim for part in found for claim in part.claims),
+        facts=tuple(fact for part in found for fact in part.facts),
+        findings=tuple(finding for part in found for finding in part.findings),
+    )

@@ -1,0 +1,8 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""One collector a kind of evidence; `ALL` is what `publish` attaches."""
+
+from modelseal.workflows.collect import Collector
+from modelseal.workflows.collectors.provenance import collect_provenance
+
+ALL: tuple[Collector, ...] = (collect_provenance,)

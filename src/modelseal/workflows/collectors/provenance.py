@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: the modelseal authors
+# SPDX-License-Identifier: Apache-2.0
+"""The provenance of a build (SLSA v1)."""
+
+from modelseal.attest.predicates.provenance import Provenance
+from modelseal.attest.predicates.types import PROVENANCE
+from modelseal.evidence.materials import materials
+from modelseal.modelpack.build import Profile
+from modelseal.version import __version__
+from modelseal.workflows.attest import Claim
+from modelseal.workflows.collect import Build, Collected
+
+
+def collect_provenance(build: Build) -> Collected:
+    """Say who built the model, from what, with which parameters."""
+    made, builder = build.made, build.builder
+    provenance = Provenance(
+        builder_id=builder.id,
+        builder_version={"modelseal": __version__},
+        external_parameters=_parameters(build),
+        internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
+        resolved_dependencies=materials(made.project, made.files, builder),
+        invocation_id=builder.invocation_id,
+        started_on=build.started,
+        finished_on=build.finished,
+    )
+    return Collected(claims=(Claim(PROVENANCE, provenance.to_json()),))
+
+
+def _parameters(build: Build) -> dict[str, object]:
+    """Return what the caller of the build chose: a verifier compares these."""
+    project, builder = build.made.project, build.builder
+    metadata = project.metadata
+    parameters: dict[str, object] = {
+        "model": {"name": metadata.name, "version": metadata.version},
+        "format": project.format,
+    }
+    if build.profile is not Profile.MODELPACK:
+        parameters["profile"] = str(build.profile)
+    if build.repository:
+        parameters["repository"] = build.repository
+    if builder.source_repository:
+        parameters["source"] = {
+            "repository": builder.source_repository,
+            "ref": builder.source_ref,
+        }
+    training = project.training
+    if training.seeds:
+        parameters["seeds"] = [str(seed) for seed in training.seeds]
+    return parameters
