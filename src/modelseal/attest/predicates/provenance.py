@@ -24,6 +24,7 @@ class ResourceDescriptor:
     uri: str = ""
     digest: Mapping[str, str] = field(default_factory=dict)
     media_type: str = ""
+    download_location: str = ""
     annotations: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -33,6 +34,7 @@ class ResourceDescriptor:
             "uri": self.uri,
             "digest": dict(self.digest),
             "mediaType": self.media_type,
+            "downloadLocation": self.download_location,
             "annotations": dict(self.annotations),
         }
         return {key: value for key, value in fields.items() if value}

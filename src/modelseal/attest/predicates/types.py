@@ -12,6 +12,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 OMS = "https://model_signing/signature/v1.0"
 """A file-level signature (OpenSSF Model Signing): about files, not about a manifest."""
 REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
+SCAI = "https://in-toto.io/attestation/scai/v0.3"
 VSA = "https://slsa.dev/verification_summary/v1"
 PROJECT = "https://modelseal.dev"
 OWN_PREFIX = f"{PROJECT}/attestation/"
@@ -27,7 +28,7 @@ SHORT_NAMES = {
     "openvex": "https://openvex.dev/ns",
     "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
     "link": "https://in-toto.io/Link/v1",
-    "scai": "https://in-toto.io/attestation/scai/v0.3",
+    "scai": SCAI,
     "reference": REFERENCE,
     "test-result": "https://in-toto.io/attestation/test-result/v0.1",
 }
