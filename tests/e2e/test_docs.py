@@ -82,6 +82,7 @@ def published(modelseal: Command, home: Path) -> dict[str, object]:
 
 ANSWERS = {
     "build": ("build", "fraud", "--output", "json"),
+    "build --explain": ("build", "fraud", "--explain", "--output", "json"),
     "push": ("push", "fraud", "oci:other:1.4.0", "--output", "json"),
     "sign": ("sign", "oci:store:1.4.0", "--key", "release.key", "--output", "json"),
     "verify": ("verify", "oci:store:1.4.0", "--key", "release.key.pub", "--output", "json"),

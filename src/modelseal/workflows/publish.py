@@ -16,7 +16,7 @@ from modelseal.oci.store import BlobMounter
 from modelseal.trust.oms import OmsVerifier
 from modelseal.trust.signer import Signer
 from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
-from modelseal.workflows.collect import Build, collect
+from modelseal.workflows.collect import Build, Collected, collect
 from modelseal.workflows.collectors import ALL
 from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.oms import OmsVerification, check_signer, oms_claim, verify_artifact
@@ -34,6 +34,8 @@ class Publication:
     subject: Descriptor
     attached: tuple[Attached, ...]
     verification: Verification
+    collected: Collected
+    """What was found out about the build: what was attested, and what is missing."""
     oms: OmsVerification | None = None
 
 
@@ -108,7 +110,12 @@ def publish(
     _check_tag(services, tag, subject)
     services.on_event(StepFinished("tag", tag))
     return Publication(
-        tag=tag, subject=subject, attached=attached, verification=verification, oms=files
+        tag=tag,
+        subject=subject,
+        attached=attached,
+        verification=verification,
+        collected=collected,
+        oms=files,
     )
 
 

@@ -4,7 +4,8 @@
 
 import os
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +33,9 @@ from modelseal.cli.options import (
     TrustedRootFile,
     with_registry,
 )
+
+if TYPE_CHECKING:
+    from modelseal.modelpack.build import Profile
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +83,14 @@ def build(
         ),
     ] = "",
     profile: ProfileOption = ProfileName.MODELPACK,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Store nothing; say what is known about the model and how it came to be, and what "
+            "is missing in modelseal.yaml, with the lines to add.",
+        ),
+    ] = False,
     no_cache: NoMemory = False,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -91,6 +103,7 @@ def build(
     Example:
       modelseal build ./fraud
       modelseal build ./fraud --store oci:./out:1.4.0
+      modelseal build ./fraud --explain
     """
     from modelseal.cli.answer import answer_json, answering
     from modelseal.cli.progress import progress
@@ -103,6 +116,11 @@ def build(
     from modelseal.workflows.wiring import open_store
 
     json_wanted = answering(output)
+    if explain:
+        if store:
+            raise UsageError("--explain stores nothing", hint="leave out --store")
+        _explain(directory, Profile(profile.value), remember=not no_cache, quiet=quiet)
+        return
     named = parse_reference(store) if store else None
     if named is not None and not (
         isinstance(named, TagReference) and isinstance(named.location, LayoutDirectory)
@@ -134,6 +152,27 @@ def build(
     else:
         typer.echo(f"stored: {built.reference}", err=True)
         typer.echo(str(built.subject.digest))
+
+
+def _explain(directory: Path, profile: "Profile", *, remember: bool, quiet: bool) -> None:
+    from modelseal.cli.answer import answer_json, answer_text
+    from modelseal.cli.progress import progress
+    from modelseal.cli.render import as_json, evidence
+    from modelseal.workflows.explain_build import explain_build
+    from modelseal.workflows.remembering import known_digests
+
+    with progress(quiet=quiet) as on_event:
+        found = explain_build(
+            directory,
+            environment=os.environ,
+            on_event=on_event,
+            profile=profile,
+            digests=known_digests(os.environ) if remember else None,
+        )
+    if as_json.wanted():
+        answer_json(evidence.as_json(found))
+    else:
+        answer_text(evidence.as_text(found))
 
 
 @with_registry
@@ -282,3 +321,11 @@ def publish(
         answer_json({**as_json.publication(done, reference), "oms": files})
     else:
         answer_text(text.publication(done, reference))
+        if done.collected.findings:
+            from modelseal.cli.render.evidence import counted
+
+            typer.echo(
+                f"findings: {counted(done.collected.findings)}; what to do: "
+                f"modelseal build --explain {directory}",
+                err=True,
+            )

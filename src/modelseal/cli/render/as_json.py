@@ -124,6 +124,7 @@ def publication(item: "Publication", reference: str) -> dict[str, Any]:
         **verification(item.verification, reference),
         "tag": item.tag,
         "attached": attached(item.attached),
+        "findings": [found.to_json() for found in item.collected.findings],
     }
 
 
