@@ -26,6 +26,7 @@ PRECISIONS = frozenset(
 """ModelPack v0.0.7, docs/config.md, `precision`: element types, comma-separated."""
 
 _MAX_LINE = 1024
+_MAX_PROSE = 8192
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 # https://semver.org, "Is there a suggested regular expression?"; our own spelling of its grammar.
@@ -63,6 +64,30 @@ def _check_line(fields: Fields, key: str, text: str) -> None:
         raise fields.wrong(key, f"is longer than {_MAX_LINE} characters")
     if any(unicodedata.category(c) in {"Cc", "Cs"} for c in text):
         raise fields.wrong(key, "has a line break or a control character")
+
+
+def prose(fields: Fields, key: str, *, required: bool = False) -> str:
+    """Read text that may have several lines, without control characters and outer white space."""
+    text = fields.text(key, required=required).strip()
+    _check_prose(fields, key, text)
+    return text
+
+
+def prose_list(fields: Fields, key: str) -> tuple[str, ...]:
+    """Read a list of texts as `prose` has them."""
+    texts = tuple(text.strip() for text in fields.texts(key))
+    for text in texts:
+        if not text:
+            raise fields.wrong(key, "has an empty entry")
+        _check_prose(fields, key, text)
+    return texts
+
+
+def _check_prose(fields: Fields, key: str, text: str) -> None:
+    if len(text) > _MAX_PROSE:
+        raise fields.wrong(key, f"is longer than {_MAX_PROSE} characters")
+    if any(unicodedata.category(c) in {"Cc", "Cs"} for c in text.replace("\n", "")):
+        raise fields.wrong(key, "has a control character")
 
 
 def name(fields: Fields, key: str) -> str:

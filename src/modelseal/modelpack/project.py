@@ -8,6 +8,7 @@ Frozen values only; `project_file` reads them.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from modelseal.modelpack.considerations import Considerations, Governance
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference
@@ -98,6 +99,7 @@ class Dataset:
     """Path of a Croissant description below the directory."""
     license: str = ""
     personal_data: str = ""
+    governance: Governance = field(default_factory=Governance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class Training:
     hyperparameters: str = ""
     """Path of a file below the directory."""
     seeds: tuple[int, ...] = ()
+    approach: str = ""
+    """How the model learns, one of `considerations.APPROACHES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,8 @@ class Project:
 
     metadata: Metadata
     format: str
+    task: str = ""
+    """What it does: `image-classification`."""
     family: str = ""
     architecture: str = ""
     precision: str = ""
@@ -149,6 +155,7 @@ class Project:
     evaluation: tuple[str, ...] = ()
     """Paths of evaluation results below the directory."""
     signature: Signature = field(default_factory=Signature)
+    considerations: Considerations = field(default_factory=Considerations)
 
     def referenced_files(self) -> Iterator[tuple[str, str]]:
         """Yield the field and the path of every file that the project names."""

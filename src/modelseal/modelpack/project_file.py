@@ -13,6 +13,11 @@ from modelseal.documents import Fields, parse_yaml
 from modelseal.errors import ContentError, InvalidProjectError
 from modelseal.modelpack import _forms as forms
 from modelseal.modelpack._plain_files import read_small
+from modelseal.modelpack.considerations_file import (
+    read_approach,
+    read_considerations,
+    read_governance,
+)
 from modelseal.modelpack.project import (
     FILE_NAME,
     Accelerator,
@@ -80,6 +85,7 @@ def _project(top: Fields) -> Project:
     project = Project(
         metadata=metadata,
         format=forms.word(spec, "format", required=True),
+        task=forms.line(spec, "task"),
         family=forms.line(spec, "family"),
         architecture=forms.line(spec, "architecture"),
         precision=forms.precision(spec, "precision"),
@@ -89,6 +95,7 @@ def _project(top: Fields) -> Project:
         training=_training(spec.mapping("training")),
         evaluation=forms.paths(spec, "evaluation"),
         signature=_signature(spec.mapping("signature")),
+        considerations=read_considerations(spec.mapping("considerations")),
     )
     spec.finish()
     top.finish()
@@ -175,6 +182,7 @@ def _training(fields: Fields) -> Training:
         datasets=tuple(_dataset(item) for item in fields.items("datasets")),
         hyperparameters=forms.path(fields, "hyperparameters"),
         seeds=forms.integers(fields, "seeds"),
+        approach=read_approach(fields, "approach"),
     )
     fields.finish("code", "baseModel")
     return training
@@ -206,6 +214,7 @@ def _dataset(fields: Fields) -> Dataset:
         croissant=forms.path(fields, "croissant"),
         license=forms.line(fields, "license"),
         personal_data=forms.line(fields, "personalData"),
+        governance=read_governance(fields.mapping("governance")),
     )
     fields.finish()
     return dataset
