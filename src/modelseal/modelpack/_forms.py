@@ -9,12 +9,13 @@ so that a URL with a password in it is refused, and never shown.
 
 import re
 import unicodedata
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from modelseal.documents import Fields, nearest
 from modelseal.errors import InvalidReferenceError, UnsafePathError
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import check_relative_path
+from modelseal.modelpack.project import LEGAL_BASES, PersonalData
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference, parse_reference
 
@@ -39,6 +40,8 @@ _SEMVER = re.compile(
 _PARAM_SIZE = re.compile(r"[0-9]{1,9}(?:\.[0-9])?[QTBMK]", re.IGNORECASE)
 _MEMORY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?(?:[KMGTP]i?)?B")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIR_HASH = re.compile(r"[0-9a-f]{64}")
+_DUO = re.compile(r"DUO[_:]([0-9]{7})")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
 
 
@@ -253,6 +256,77 @@ def digest(fields: Fields, key: str) -> Digest | None:
         return Digest.parse(text) if text else None
     except InvalidReferenceError as error:
         raise fields.wrong(key, f"is {error}", hint=error.hint) from error
+
+
+def dir_hash(fields: Fields, key: str) -> str:
+    """Read the digest of a directory."""
+    text = fields.text(key)
+    if text and not _DIR_HASH.fullmatch(text):
+        raise fields.wrong(
+            key,
+            f"is {text[:80]!r}",
+            hint="write 64 hex digits, which `modelseal lineage DIR --data NAME=PATH` tells",
+        )
+    return text
+
+
+def data_uri(fields: Fields, key: str) -> str:
+    """Read where a dataset is. On a disk that is a relative path: the rest is nobody's business."""
+    text = url(fields, key)
+    if text.startswith("file:"):
+        try:
+            check_relative_path(unquote(text.removeprefix("file:")).removesuffix("/"))
+        except UnsafePathError as error:
+            raise fields.wrong(
+                key,
+                f"has to be a path below a data directory: {error}",
+                hint="write file:train.csv, and say where that lies with --data DIR",
+            ) from error
+    return text
+
+
+def personal_data(fields: Fields, key: str) -> PersonalData | None:
+    """Read what a dataset has of persons; None when nothing is said."""
+    text = fields.text(key)
+    known = [str(item) for item in PersonalData]
+    if text and text not in known:
+        raise fields.wrong(
+            key,
+            f"is {text[:80]!r}{nearest(text, known)}",
+            hint="write what is true: none, personal, or sensitive (GDPR article 9: health, "
+            "origin, belief …)",
+        )
+    return PersonalData(text) if text else None
+
+
+def legal_basis(fields: Fields, key: str) -> str:
+    """Read on which basis personal data are used."""
+    text = line(fields, key)
+    if text and text not in LEGAL_BASES and not text.startswith("https://"):
+        raise fields.wrong(
+            key,
+            f"is {text[:80]!r}{nearest(text, LEGAL_BASES)}",
+            hint=f"one of {', '.join(LEGAL_BASES)} (GDPR article 6(1)), or the https:// address "
+            "of another law's",
+        )
+    return text
+
+
+def usage_terms(fields: Fields, key: str) -> tuple[str, ...]:
+    """Read terms of the Data Use Ontology, in either of their spellings."""
+    found: list[str] = []
+    for text in fields.texts(key):
+        term = _DUO.fullmatch(text)
+        if term is None:
+            raise fields.wrong(
+                key,
+                f"has {text[:80]!r}",
+                hint="write terms of https://purl.obolibrary.org/obo/duo.owl: [DUO_0000042]",
+            )
+        found.append(f"DUO_{term[1]}")
+    if len(set(found)) < len(found):
+        raise fields.wrong(key, "names a term twice")
+    return tuple(found)
 
 
 def digest_reference(fields: Fields, key: str) -> DigestReference | None:

@@ -162,6 +162,7 @@ def _dataset(dataset: Dataset, croissant: str) -> dict[str, str]:
         "name": dataset.name,
         "version": dataset.version,
         "digest": str(dataset.digest or ""),
+        "dirHash": dataset.dir_hash,
         "croissant": croissant,
     }
     return {key: item for key, item in value.items() if item}

@@ -7,6 +7,7 @@ Frozen values only; `project_file` reads them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from modelseal.modelpack.considerations import Considerations, Governance
 from modelseal.modelpack.media_types import LayerKind
@@ -87,6 +88,25 @@ class Code:
     commit: str
 
 
+class PersonalData(StrEnum):
+    """What a dataset has of persons, in the senses of GDPR articles 4(1) and 9(1)."""
+
+    NONE = "none"
+    PERSONAL = "personal"
+    SENSITIVE = "sensitive"
+
+
+LEGAL_BASES = (
+    "consent",
+    "contract",
+    "legal-obligation",
+    "vital-interests",
+    "public-task",
+    "legitimate-interests",
+)
+"""GDPR article 6(1), (a) to (f); of another law a URL that names it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """Data that the model was trained on."""
@@ -94,11 +114,20 @@ class Dataset:
     name: str
     version: str = ""
     digest: Digest | None = None
+    """Of the one file that it is."""
+    dir_hash: str = ""
+    """Of the directory that it is: 64 hex digits (in-toto, DigestSet, `dirHash`)."""
     uri: str = ""
+    """Where it is; `file:` and a path means below a directory that is told apart (`--data`)."""
     croissant: str = ""
     """Path of a Croissant description below the directory."""
     license: str = ""
-    personal_data: str = ""
+    personal_data: PersonalData | None = None
+    """None: nothing is declared, and nothing may be concluded."""
+    legal_basis: str = ""
+    """One of `LEGAL_BASES`, or a URL."""
+    usage: tuple[str, ...] = ()
+    """Terms of the Data Use Ontology: `DUO_0000042`."""
     governance: Governance = field(default_factory=Governance)
 
 

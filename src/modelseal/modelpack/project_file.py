@@ -185,6 +185,9 @@ def _training(fields: Fields) -> Training:
         approach=read_approach(fields, "approach"),
     )
     fields.finish("code", "baseModel")
+    names = [dataset.name for dataset in training.datasets]
+    if len(set(names)) < len(names):
+        raise fields.wrong("datasets", "has two with the same name", hint="name each of them")
     return training
 
 
@@ -210,13 +213,18 @@ def _dataset(fields: Fields) -> Dataset:
         name=forms.line(fields, "name", required=True),
         version=forms.line(fields, "version"),
         digest=forms.digest(fields, "digest"),
-        uri=forms.url(fields, "uri"),
+        dir_hash=forms.dir_hash(fields, "dirHash"),
+        uri=forms.data_uri(fields, "uri"),
         croissant=forms.path(fields, "croissant"),
         license=forms.line(fields, "license"),
-        personal_data=forms.line(fields, "personalData"),
+        personal_data=forms.personal_data(fields, "personalData"),
+        legal_basis=forms.legal_basis(fields, "legalBasis"),
+        usage=forms.usage_terms(fields, "usage"),
         governance=read_governance(fields.mapping("governance")),
     )
     fields.finish()
+    if dataset.digest and dataset.dir_hash:
+        raise fields.wrong("dirHash", "and digest exclude each other: a file, or a directory")
     return dataset
 
 

@@ -11,7 +11,15 @@ from tests.support.model_factory import make_model, project_text
 
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack.media_types import LayerKind
-from modelseal.modelpack.project import Accelerator, Code, FileRule, Platform, Runtime, Tensor
+from modelseal.modelpack.project import (
+    Accelerator,
+    Code,
+    FileRule,
+    PersonalData,
+    Platform,
+    Runtime,
+    Tensor,
+)
 from modelseal.modelpack.project_file import load_project, parse_project
 from modelseal.oci.descriptor import Digest
 
@@ -51,12 +59,33 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     assert str(made.base_model) == "ghcr.io/acme/base@sha256:" + "3" * 64
     assert made.datasets[0].digest == Digest("sha256", "4" * 64)
     assert made.datasets[0].version == "2024-06-01"
-    assert made.datasets[0].personal_data == "none"
+    assert made.datasets[0].personal_data is PersonalData.NONE
+    assert (made.datasets[0].legal_basis, made.datasets[0].usage) == ("", ())
     assert (made.hyperparameters, made.seeds) == ("params.yaml", (42,))
     assert project.evaluation == ("eval/results.json",)
     assert project.signature.inputs == (
         Tensor(name="features", type="float32", shape=("batch", 4)),
     )
+
+
+def test_the_declarations_of_a_dataset_are_read() -> None:
+    text = project_text().replace(
+        "personalData: none",
+        "personalData: sensitive\n        legalBasis: consent\n"
+        "        usage: [DUO_0000006, DUO:0000018]",
+    )
+    (dataset,) = parse_project(text.encode()).training.datasets
+    assert dataset.personal_data is PersonalData.SENSITIVE
+    assert dataset.legal_basis == "consent"
+    assert dataset.usage == ("DUO_0000006", "DUO_0000018")
+
+
+def test_a_dataset_is_a_file_or_a_directory_below_wherever_the_data_lie() -> None:
+    text = project_text().replace("digest: sha256:" + "4" * 64, "dirHash: " + "4" * 64)
+    text = text.replace("s3://acme-data/transactions", "file:2024/transactions/")
+    (dataset,) = parse_project(text.encode()).training.datasets
+    assert (dataset.digest, dataset.dir_hash) == (None, "4" * 64)
+    assert dataset.uri == "file:2024/transactions/"
 
 
 def test_what_is_not_said_is_empty() -> None:
@@ -118,6 +147,17 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         ("commit: " + "1" * 40, "commit: main", r"training\.code\.commit"),
         ("digest: sha256:" + "4" * 64, "digest: md5:abc", r"datasets\[0\]\.digest"),
         ("uri: s3://acme-data/transactions", "uri: somewhere", "is not a URL"),
+        ("uri: s3://acme-data/transactions", "uri: file:///home/ada/x.csv", "below a data dir"),
+        ("uri: s3://acme-data/transactions", "uri: file:../x.csv", "below a data directory"),
+        ("uri: s3://acme-data/transactions", "uri: file:%2e%2e/x.csv", "below a data directory"),
+        ("personalData: none", "personalData: no", r"personalData is 'no' \(did you mean `none`"),
+        ("personalData: none", "personalData: e-mail addresses", "personalData is 'e-mail"),
+        ("personalData: none", "legalBasis: consnet", r"legalBasis is .*did you mean `consent`"),
+        ("personalData: none", "usage: [GRU]", r"datasets\[0\]\.usage has 'GRU'"),
+        ("personalData: none", "usage: [DUO_0000042, DUO:0000042]", "names a term twice"),
+        ("personalData: none", "dirHash: h1:abc", r"dirHash is 'h1:abc'"),
+        ("personalData: none", "dirHash: " + "5" * 64, "dirHash and digest exclude each other"),
+        ("personalData: none", "personalData: none\n      - name: transactions", "the same name"),
         ("seeds: [42]", "seeds: [true]", "list of integers"),
         ("seeds: [42]", "seeds: 42", "list of integers"),
         ("shape: [batch, 4]", "shape: [batch, -1]", r"signature\.inputs\[0\]\.shape"),
