@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from tests.support import cli, peers, registries
 from tests.support.cli import Command
+from tests.support.forks import ForkedCommand
 from tests.support.registries import Registry, RegistryName
 from tests.support.sigstore import PrivateSigstore
 from tests.support.sigstore import private_sigstore as start_private_sigstore
@@ -73,6 +74,12 @@ def home(tmp_path: Path) -> Path:
 def modelseal(home: Path) -> Command:
     """The installed command."""
     return Command(cli.modelseal_program(), home)
+
+
+@pytest.fixture
+def forked_modelseal(home: Path) -> Command:
+    """The installed command, without what it costs to start it."""
+    return ForkedCommand(cli.modelseal_program(), home)
 
 
 @pytest.fixture

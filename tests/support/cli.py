@@ -17,7 +17,7 @@ import pytest
 # What a program needs to start at all, and what measures coverage inside of it; nothing else.
 _INHERITED = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 _INHERITED_PREFIXES = ("COVERAGE_", "LC_")
-_TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def run(
     env: Mapping[str, str],
     cwd: Path | None = None,
     stdin: str = "",
-    timeout: float = _TIMEOUT_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Result:
     """Run a command to its end, without a shell.
 
@@ -114,7 +114,7 @@ class Command:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: str = "",
-        timeout: float = _TIMEOUT_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> Result:
         """Run it with these arguments; `env` adds variables. See `run`."""
         return run(

@@ -3,34 +3,14 @@
 """Runs of the command that end in the middle, and what is left of them."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import sys
 import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
-import typer.main
+from tests.support import forks
 from tests.support.fake_registry import FakeRegistry
-
-from modelseal.cli.app import app, main
-
-_PRELOADED = [
-    "encodings.idna",
-    "modelseal.cli.progress",
-    "modelseal.cli.render.as_json",
-    "modelseal.cli.render.planning",
-    "modelseal.oci.registry.store",
-    "modelseal.workflows.publish",
-    "modelseal.workflows.pull",
-    "modelseal.workflows.remembering",
-    "modelseal.workflows.wiring",
-    "packaging.utils",
-    "shellingham",
-    "yaml",
-]
 
 NO_NETWORK = """
 import sys
@@ -53,44 +33,16 @@ def contents(directory: Path) -> dict[str, bytes]:
     }
 
 
-_command = typer.main.get_command(app)
-
-
-def _made(typer_instance: typer.Typer) -> Any:  # noqa: ANN401, ARG001 - as typer has it
-    """Return the command that was made once, in the process that the others are forked from.
-
-    To make it takes typer longer than a small pull takes.
-    """
-    return _command
-
-
-def run_command(words: list[str], environment: dict[str, str]) -> None:
-    """Be the command, in a process that has its modules already."""
-    typer.main.get_command = _made
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(environment["HOME"])
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
-    sys.argv = ["modelseal", *words]
-    main()
-
-
 class Runner:
     """Runs the command in fresh processes that need not import it: a run takes milliseconds."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         """Prepare; `environment` is that of each run."""
         self._environment = environment
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["pytest", __name__, *_PRELOADED])
 
     def start(self, words: list[str]) -> SpawnProcess:
-        """Start it."""
-        process = self._context.Process(target=run_command, args=(words, self._environment))
-        process.start()
-        return process  # type: ignore[return-value] # a ForkServerProcess has what we use of it
+        """Start it, in its home."""
+        return forks.start(words, self._environment, Path(self._environment["HOME"]))
 
     def run(self, words: list[str]) -> int | None:
         """Run it to its end, and return its exit code."""
