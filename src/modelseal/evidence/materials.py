@@ -17,7 +17,11 @@ from modelseal.oci.reference import DigestReference
 
 
 def materials(
-    project: Project, files: Mapping[str, Digest], builder: Builder
+    project: Project,
+    files: Mapping[str, Digest],
+    builder: Builder,
+    *,
+    build_image: DigestReference | None = None,
 ) -> tuple[ResourceDescriptor, ...]:
     """Return the materials, in a constant order.
 
@@ -25,6 +29,7 @@ def materials(
         project: the project file.
         files: the digest of every packed file, by its path.
         builder: what the CI system checked out.
+        build_image: what the build runs in, if that is known.
     """
     return (
         *_sources(project, builder),
@@ -32,6 +37,7 @@ def materials(
         *(_dataset(dataset, files) for dataset in project.training.datasets),
         *_files(project, files),
         *_image(project),
+        *((_oci("build-image", build_image),) if build_image else ()),
     )
 
 

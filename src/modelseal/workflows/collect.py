@@ -9,16 +9,18 @@ and none of them signs.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from modelseal.evidence.builder import Builder, builder_from_environment
+from modelseal.evidence.environment.snapshot import Snapshot, take_snapshot
 from modelseal.evidence.facts import Fact, Finding
 from modelseal.modelpack.build import Profile
 from modelseal.workflows.attest import Claim
 from modelseal.workflows.package import Packaged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Build:
     """What a collector may look at: a model directory, and the artifact that was made of it."""
 
@@ -36,6 +38,11 @@ class Build:
     def builder(self) -> Builder:
         """Who runs this build."""
         return builder_from_environment(self.environment)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The environment that this process runs in, looked at once for all collectors."""
+        return take_snapshot(self.environment)
 
 
 @dataclass(frozen=True, slots=True)

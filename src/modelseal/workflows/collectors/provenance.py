@@ -4,9 +4,9 @@
 
 from modelseal.attest.predicates.provenance import Provenance
 from modelseal.attest.predicates.types import PROVENANCE
+from modelseal.evidence.environment import words
 from modelseal.evidence.materials import materials
 from modelseal.modelpack.build import Profile
-from modelseal.version import __version__
 from modelseal.workflows.attest import Claim
 from modelseal.workflows.collect import Build, Collected
 
@@ -16,15 +16,24 @@ def collect_provenance(build: Build) -> Collected:
     made, builder = build.made, build.builder
     provenance = Provenance(
         builder_id=builder.id,
-        builder_version={"modelseal": __version__},
+        builder_version=build.snapshot.tools(),
         external_parameters=_parameters(build),
-        internal_parameters={"inputsDigest": str(made.package.inputs_digest)},
-        resolved_dependencies=materials(made.project, made.files, builder),
+        internal_parameters={
+            "inputsDigest": str(made.package.inputs_digest),
+            "environment": build.snapshot.parameter(),
+        },
+        resolved_dependencies=materials(
+            made.project, made.files, builder, build_image=build.snapshot.container.image
+        ),
         invocation_id=builder.invocation_id,
         started_on=build.started,
         finished_on=build.finished,
     )
-    return Collected(claims=(Claim(PROVENANCE, provenance.to_json()),))
+    return Collected(
+        claims=(Claim(PROVENANCE, provenance.to_json()),),
+        facts=tuple(words.facts(build.snapshot)),
+        findings=tuple(words.findings(build.snapshot, build.environment)),
+    )
 
 
 def _parameters(build: Build) -> dict[str, object]:
