@@ -40,6 +40,7 @@ FENCES = {
     "in_toto_attestation": ("attest/statement.py",),
     "google": ("attest/statement.py",),
     "yaml": ("documents.py",),
+    "tomllib": ("documents.py",),
     "backports": ("modelpack/_decompress.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),

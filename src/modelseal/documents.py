@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""Strict reading of JSON and YAML that strangers wrote, and canonical writing of JSON.
+"""Strict reading of JSON, YAML and TOML that strangers wrote, and canonical writing of JSON.
 
-This is the only module that knows `yaml`. It never guesses: a key that stands twice, a NaN, an
-alias, a byte-order mark or too deep a nesting is an error, because two readers would understand
-two different things (reference: RFC 8259 section 4, "names within an object SHOULD be unique").
+This is the only module that knows `yaml` and `tomllib`. It never guesses: a key that stands twice,
+a NaN, an alias, a byte-order mark or too deep a nesting is an error, because two readers would
+understand two different things (reference: RFC 8259 section 4, "names within an object SHOULD be
+unique").
 """
 
 import json
@@ -20,6 +21,8 @@ MAX_DEPTH = 64
 """Deepest nesting of objects and lists that is read."""
 
 _YAML_MAX_BYTES = 1 << 20
+_TOML_MAX_BYTES = 1 << 20
+_TOML_MAX_PARTS = 16
 
 
 def parse_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is what it is
@@ -69,15 +72,25 @@ def canonical_json(value: object) -> bytes:
     ).encode()
 
 
-def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it is
+def parse_yaml(
+    raw: bytes,
+    what: str,
+    *,
+    limit: int = _YAML_MAX_BYTES,
+) -> Any:  # noqa: ANN401 - YAML is what it is
     """Read one YAML document into plain Python values; dates stay text.
+
+    Args:
+        raw: the bytes; UTF-8.
+        what: names the document in errors.
+        limit: the most bytes that are read; a MiB takes some ten seconds.
 
     Raises:
         InvalidDocumentError: not YAML, duplicate keys, aliases, tags, or a key that is no text.
-        LimitExceededError: over 1 MiB, or nested deeper than `MAX_DEPTH`.
+        LimitExceededError: more than `limit` bytes, or nested deeper than `MAX_DEPTH`.
     """
-    if len(raw) > _YAML_MAX_BYTES:
-        raise LimitExceededError(f"{what} is larger than 1 MiB")
+    if len(raw) > limit:
+        raise LimitExceededError(f"{what} is larger than {limit >> 20} MiB")
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -109,6 +122,43 @@ def parse_yaml(raw: bytes, what: str) -> Any:  # noqa: ANN401 - YAML is what it 
         raise LimitExceededError(f"{what} is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidDocumentError(f"{what} is not valid YAML: {_told(error)}") from error
+    _check_depth(value, what)
+    return value
+
+
+# A key of many parts takes tomllib time, and memory, with the square of their number. Quotes are
+# looked at as if every one began a part: a run that is in a text counts, too. What begins a part
+# follows a space or one of `.{,[`, so that no character is looked at more than a few times.
+_TOML_PART = r"""(?:(?<![^\s.{,\[])(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'))"""
+_TOML_LONG_KEY = re.compile(rf"(?:{_TOML_PART}[ \t]*+\.[ \t]*+){{{_TOML_MAX_PARTS}}}", re.ASCII)
+
+
+def parse_toml(raw: bytes, what: str, *, limit: int = _TOML_MAX_BYTES) -> dict[str, Any]:
+    """Read one TOML 1.0 document; dates and times are those of `datetime`.
+
+    Args:
+        raw: the bytes; UTF-8.
+        what: names the document in errors.
+        limit: the most bytes that are read.
+
+    Raises:
+        InvalidDocumentError: not TOML; duplicate keys are none.
+        LimitExceededError: more than `limit` bytes, nested deeper than `MAX_DEPTH`, or a key of
+            more than 16 parts.
+    """
+    if len(raw) > limit:
+        raise LimitExceededError(f"{what} is larger than {limit >> 20} MiB")
+    import tomllib
+
+    try:
+        text = raw.decode("utf-8")
+        if _TOML_LONG_KEY.search(text):
+            raise LimitExceededError(f"{what} has a key of more than {_TOML_MAX_PARTS} parts")
+        value = tomllib.loads(text)
+    except RecursionError as error:
+        raise LimitExceededError(f"{what} is nested too deep") from error
+    except ValueError as error:  # UnicodeDecodeError and TOMLDecodeError
+        raise InvalidDocumentError(f"{what} is not valid TOML: {error}") from error
     _check_depth(value, what)
     return value
 

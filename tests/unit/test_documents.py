@@ -16,6 +16,7 @@ from modelseal.documents import (
     canonical_json,
     parse_json,
     parse_json_object,
+    parse_toml,
     parse_yaml,
 )
 from modelseal.errors import (
@@ -85,7 +86,7 @@ def test_a_document_that_has_to_be_an_object_is_one(raw: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_readers_crash(raw: bytes) -> None:
-    for parse in (parse_json, parse_yaml):
+    for parse in (parse_json, parse_yaml, parse_toml):
         try:
             parse(raw, "it")
         except ContentError:
@@ -190,6 +191,48 @@ def test_an_alias_bomb_is_refused() -> None:
 def test_large_yaml_is_refused_unread() -> None:
     with pytest.raises(LimitExceededError, match="1 MiB"):
         parse_yaml(b"a" * ((1 << 20) + 1), "it")
+
+
+def test_toml_is_read_as_it_is() -> None:
+    raw = b'version = 1\n[[package]]\nname = "a.b"\n"x.y"."z" = [{ url = "https://a.b/c" }]\n'
+    assert parse_toml(raw, "it") == {
+        "version": 1,
+        "package": [{"name": "a.b", "x.y": {"z": [{"url": "https://a.b/c"}]}}],
+    }
+
+
+@pytest.mark.parametrize("raw", [b"a = 1\na = 2", b"[a]\n[a]", b"a", b"\xff = 1", b"a = 1e"])
+def test_toml_that_is_none_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidDocumentError, match="it is not valid TOML"):
+        parse_toml(raw, "it")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b".".join([b"a"] * 100_000) + b" = 1",
+        b" . ".join([b"'a'"] * 100_000) + b" = 1",
+        b".".join([b'"\\""'] * 100_000) + b" = 1",
+        b"[" + b".".join([b"a"] * 100_000) + b"]",
+        b'a = {b = """\n""", ' + b".".join([b"c"] * 100_000) + b' = "d"}',
+        b"a = " + b"[" * 100_000,
+        b"a = " + b"{a = " * 100_000,
+        b"a = " + b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+        b"#" * ((1 << 20) + 1),
+    ],
+    ids=["dots", "quotes", "escapes", "table", "hidden", "lists", "mappings", "deep", "large"],
+)
+def test_toml_that_takes_long_or_breaks_its_reader_is_refused(raw: bytes) -> None:
+    with pytest.raises(LimitExceededError):
+        parse_toml(raw, "it")
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 400_000, "'\"" * 400_000, "a" * 900_000, "a," * 400_000]
+)
+def test_looking_for_long_keys_takes_no_time_itself(text: str) -> None:
+    with pytest.raises(InvalidDocumentError):
+        parse_toml(text.encode(), "it")
 
 
 def fields(value: object) -> Fields:

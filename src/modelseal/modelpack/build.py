@@ -21,9 +21,9 @@ from typing import Any
 from modelseal.documents import canonical_json, rfc3339
 from modelseal.errors import InvalidProjectError, LimitExceededError
 from modelseal.modelpack import media_types
-from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.config import build_config
 from modelseal.modelpack.inventory import Inventory, SourceFile
+from modelseal.modelpack.plain_files import hash_plain
 from modelseal.modelpack.project import FILE_NAME, Dataset, Project
 from modelseal.modelpack.readers.image import CONFIG as IMAGE_CONFIG
 from modelseal.oci.content import BytesContent, Content, FileContent

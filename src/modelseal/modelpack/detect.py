@@ -16,11 +16,11 @@ from typing import Any, Self
 from modelseal.documents import parse_json, parse_json_object, parse_yaml
 from modelseal.errors import Error, InvalidDocumentError
 from modelseal.modelpack._forms import PRECISIONS
-from modelseal.modelpack._onnx import read_onnx
 from modelseal.modelpack._patterns import Rules
-from modelseal.modelpack._plain_files import read_small
-from modelseal.modelpack._safetensors import read_safetensors
+from modelseal.modelpack.onnx import read_onnx
+from modelseal.modelpack.plain_files import read_small
 from modelseal.modelpack.project import Signature, Tensor
+from modelseal.modelpack.safetensors import read_safetensors
 
 MAX_DOCUMENT_BYTES = 1 << 20
 """Largest card or configuration that is read."""

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from modelseal.documents import canonical_json, rfc3339
 from modelseal.errors import InvalidProjectError
-from modelseal.modelpack._plain_files import open_plain
 from modelseal.modelpack.inventory import SourceFile
+from modelseal.modelpack.plain_files import open_plain
 from modelseal.modelpack.readers.image import DIRECTORY
 from modelseal.oci.content import CHUNK, FileContent
 from modelseal.oci.descriptor import Descriptor, Digest

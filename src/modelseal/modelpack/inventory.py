@@ -20,10 +20,10 @@ from pathlib import Path
 
 from modelseal.errors import InvalidProjectError, StorageError, UnsafePathError
 from modelseal.modelpack._patterns import Rules
-from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.digests import DigestCache
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import MAX_DEPTH, check_paths
+from modelseal.modelpack.plain_files import hash_plain
 from modelseal.modelpack.project import FILE_NAME, Project
 from modelseal.oci.content import FileIdentity
 from modelseal.oci.descriptor import Digest

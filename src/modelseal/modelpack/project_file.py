@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from modelseal.documents import Fields, parse_yaml
 from modelseal.errors import ContentError, InvalidProjectError
 from modelseal.modelpack import _forms as forms
-from modelseal.modelpack._plain_files import read_small
 from modelseal.modelpack.considerations_file import (
     read_approach,
     read_considerations,
     read_governance,
 )
+from modelseal.modelpack.plain_files import read_small
 from modelseal.modelpack.project import (
     FILE_NAME,
     Accelerator,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.modelpack import digests
-from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.digests import GRAIN_NS, DigestCache, settled
+from modelseal.modelpack.plain_files import hash_plain
 from modelseal.oci.content import FileIdentity
 from modelseal.oci.descriptor import Digest
 
@@ -48,7 +48,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     def now() -> int:
         return real() + 10 * GRAIN_NS
 
-    monkeypatch.setattr("modelseal.modelpack._plain_files.now_ns", now)
+    monkeypatch.setattr("modelseal.modelpack.plain_files.now_ns", now)
 
 
 def test_what_was_saved_is_known_to_the_next(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from modelseal.errors import (
     InvalidProjectError,
     LimitExceededError,
 )
-from modelseal.modelpack import _onnx
-from modelseal.modelpack._onnx import read_onnx
-from modelseal.modelpack._safetensors import read_safetensors
+from modelseal.modelpack import onnx
+from modelseal.modelpack.onnx import read_onnx
 from modelseal.modelpack.project import Tensor
+from modelseal.modelpack.safetensors import read_safetensors
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "modelpack"
 
@@ -150,7 +150,7 @@ def test_the_weights_of_an_onnx_file_are_not_read(tmp_path: Path) -> None:
 
 
 def test_more_fields_than_are_looked_at_are_refused(tmp_path: Path) -> None:
-    path = file_with(tmp_path, b"\x28\x01" * (_onnx.MAX_FIELDS + 1))
+    path = file_with(tmp_path, b"\x28\x01" * (onnx.MAX_FIELDS + 1))
     with pytest.raises(LimitExceededError, match="more than 300000 fields"):
         read_onnx(path)
 

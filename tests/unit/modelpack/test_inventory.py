@@ -12,9 +12,9 @@ from tests.support.model_factory import make_model
 
 from modelseal.errors import InvalidProjectError
 from modelseal.modelpack._patterns import Rules
-from modelseal.modelpack._plain_files import hash_plain
 from modelseal.modelpack.inventory import MAX_FILES, Inventory, scan
 from modelseal.modelpack.media_types import LayerKind
+from modelseal.modelpack.plain_files import hash_plain
 from modelseal.modelpack.project import FileRule
 from modelseal.modelpack.project_file import load_project
 from modelseal.oci.descriptor import Digest

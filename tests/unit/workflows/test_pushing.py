@@ -13,7 +13,7 @@ from tests.support.model_factory import make_model
 from tests.support.registry_store import NAME, options_of
 
 from modelseal.errors import ConflictError, Error, UnavailableError, UsageError
-from modelseal.modelpack import _plain_files, digests
+from modelseal.modelpack import digests, plain_files
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.events import BytesMoved, TransferFinished, TransferPlanned
 from modelseal.oci.reference import LayoutDirectory, Repository
@@ -33,7 +33,7 @@ def fake() -> Iterator[FakeRegistry]:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model whose files were all written long ago, as the clock says."""
     real = digests.now_ns
-    monkeypatch.setattr(_plain_files, "now_ns", lambda: real() + 10 * digests.GRAIN_NS)
+    monkeypatch.setattr(plain_files, "now_ns", lambda: real() + 10 * digests.GRAIN_NS)
     return make_model(tmp_path / "model")
 
 
@@ -53,13 +53,13 @@ def push(directory: Path, services: Services, tag: str = "v1") -> Digest:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write down which files of the model are read by the hasher."""
     seen: list[str] = []
-    real = _plain_files._hash
+    real = plain_files._hash
 
     def hashing(path: Path, *rest: object) -> Digest:
         seen.append(path.name)
         return real(path, *rest)  # type: ignore[arg-type] # handed on as they are
 
-    monkeypatch.setattr(_plain_files, "_hash", hashing)
+    monkeypatch.setattr(plain_files, "_hash", hashing)
     return seen
 
 
@@ -133,7 +133,7 @@ def test_files_go_while_others_are_hashed(
 ) -> None:
     """The last file is hashed only when the first is stored: or this would wait for ever."""
     stored = threading.Event()
-    real = _plain_files._hash
+    real = plain_files._hash
 
     def hashing(path: Path, *rest: object) -> Digest:
         if path.name == "README.md":
@@ -144,7 +144,7 @@ def test_files_go_while_others_are_hashed(
         if request.method == "PUT":
             stored.set()
 
-    monkeypatch.setattr(_plain_files, "_hash", hashing)
+    monkeypatch.setattr(plain_files, "_hash", hashing)
     fake.before_answer = note
     push(directory, services(fake, tmp_path))
     last = [request.path for request in fake.asked("PUT")][-2:]

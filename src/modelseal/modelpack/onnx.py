@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modelseal.errors import InvalidDocumentError, LimitExceededError, StorageError
-from modelseal.modelpack._plain_files import open_plain
+from modelseal.modelpack.plain_files import open_plain
 from modelseal.modelpack.project import Tensor
 
 MAX_FIELDS = 300_000

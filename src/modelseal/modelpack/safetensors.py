@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from modelseal.documents import parse_json_object
 from modelseal.errors import InvalidDocumentError, LimitExceededError, StorageError
-from modelseal.modelpack._plain_files import open_plain
+from modelseal.modelpack.plain_files import open_plain
 
 MAX_HEADER_BYTES = 16 << 20
 """Largest header that is read; the format itself allows 100 MB."""
