@@ -75,6 +75,8 @@ class BlobCache:
         self.path = path
         self.limit = limit
         self._clones = True
+        self._parts = path / "parts"
+        self._folders = {name: path / "blobs" / name for name in ("sha256", "sha512")}
 
     def __str__(self) -> str:
         return str(self.path)
@@ -254,15 +256,20 @@ class BlobCache:
     def keep(self, part: "Part") -> None:
         """Take a whole, checked part file into the cache. Raises `StorageError`."""
         with self.translated():
-            self._blobs(part.target.digest.algorithm).mkdir(exist_ok=True, mode=_PRIVATE)
+            blob = self._blob(part.target)
+            blob.parent.mkdir(exist_ok=True, mode=_PRIVATE)
             if not part.named:
-                if not self.holds(part.target):
-                    self._blob(part.target).unlink(missing_ok=True)
-                with contextlib.suppress(FileExistsError):  # somebody else was faster
+                try:
                     # With a descriptor the call follows /proc to the file.
-                    os.link(part.path, self._blob(part.target), src_dir_fd=part.file)
+                    os.link(part.path, blob, src_dir_fd=part.file)
+                except FileExistsError:
+                    if self.holds(part.target):  # somebody else was faster
+                        return
+                    blob.unlink(missing_ok=True)
+                    with contextlib.suppress(FileExistsError):
+                        os.link(part.path, blob, src_dir_fd=part.file)
                 return
-            part.path.rename(self._blob(part.target))
+            part.path.rename(blob)
             part.journal_path.unlink(missing_ok=True)
 
     def drop(self, part: "Part") -> None:
@@ -290,12 +297,12 @@ class BlobCache:
     @contextlib.contextmanager
     def _filled(self, target: Descriptor, data: bytes) -> Iterator["Part"]:
         """Make a file that has no name yet, where the disk can: a kill leaves nothing then."""
-        path = self._parts / f"{target.digest.encoded}.{secrets.token_hex(8)}"
         with self.translated():
             try:
                 file = os.open(self._parts, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
                 part = Part(Path(f"/proc/self/fd/{file}"), file, target, named=False)
             except (OSError, AttributeError):
+                path = self._parts / f"{target.digest.encoded}.{secrets.token_hex(8)}"
                 file = os.open(path, _NEW, FILE_MODE)
                 part = Part(path, file, target)
         try:
@@ -306,7 +313,7 @@ class BlobCache:
         finally:
             os.close(file)
             if part.named:
-                path.unlink(missing_ok=True)
+                part.path.unlink(missing_ok=True)
 
     # Room
 
@@ -360,12 +367,8 @@ class BlobCache:
 
     # Names
 
-    @property
-    def _parts(self) -> Path:
-        return self.path / "parts"
-
     def _blobs(self, algorithm: str) -> Path:
-        return self.path / "blobs" / algorithm
+        return self._folders[algorithm]
 
     def _blob(self, target: Descriptor) -> Path:
         return self._blobs(target.digest.algorithm) / target.digest.encoded

@@ -79,6 +79,13 @@ class HashedContent(Protocol):
         ...
 
 
+def hashed_file(content: Content) -> "FileContent | None":
+    """Return the file of `content`, if it is `HashedContent` and has one."""
+    if isinstance(content, FileContent):  # what nearly all content is
+        return content.hashed_file()
+    return content.hashed_file() if isinstance(content, HashedContent) else None
+
+
 @dataclass(frozen=True, slots=True)
 class FileContent:
     """Content in a file.

@@ -10,6 +10,7 @@ earlier run left there, once.
 
 import errno
 import hashlib
+import mmap
 import os
 import threading
 import time
@@ -23,6 +24,10 @@ from modelseal.oci.events import BytesMoved, TransferSink, discard
 from modelseal.oci.journal import Journal, unit_of
 from modelseal.oci.store import RangeReader, RangeStream
 
+_PIECE = 128 << 10
+"""Bytes that are received, written and hashed before the next: they stay in the core's own cache.
+Measured with 512 KiB of it: pieces of 256 KiB took the system two to three times as long."""
+
 _LOOK_AROUND = 0.2
 """Seconds between two looks at whether the caller wants to stop."""
 
@@ -35,15 +40,16 @@ class DownloadLimits:
         connections: for all blobs together.
         window: memory for what comes before its turn.
         chunk: what one of several connections asks for at once.
-        patience: seconds after which a blob may get more than one connection.
-        fast: bytes a second of a connection that needs no help; a second one would only cost CPU.
+        patience: seconds after which a single connection may get help; several wait longer.
+        fast: bytes a second of a single connection that needs no help; of several, each needs less,
+            by their square: then it is rather this machine or the registry that is busy.
     """
 
     connections: int = 8
     window: int = 48 << 20
     chunk: int = 8 << 20
     patience: float = 0.15
-    fast: float = 200e6
+    fast: float = 600e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,9 @@ class Downloader:
         if not self._connections or self._waiting or not blob.ranged:
             return
         elapsed = time.monotonic() - blob.begun
-        if elapsed < limits.patience or blob.moved > limits.fast * elapsed * blob.connections:
+        busy = limits.connections - self._connections
+        fast = limits.fast * blob.connections / busy**2
+        if elapsed < limits.patience * busy**2 or blob.moved > fast * elapsed:
             return
         with self._changed:
             # The first one finds out whether the registry gives parts, and then shares the work.
@@ -370,13 +378,19 @@ class Downloader:
                 view = extent.buffer[here : min(here + blob.unit, extent.end - extent.start)]
                 self._receive_unit(blob, stream, view, position)
             return extent.end
-        buffer = memoryview(bytearray(min(blob.unit, extent.end - extent.start)))
+        # Pages of its own, which the kernel copies into fastest.
+        buffer = memoryview(mmap.mmap(-1, min(_PIECE, extent.end - extent.start)))
         position, end = extent.start, extent.end
         while position < end:
-            view = buffer[: min(blob.unit, end - position)]
-            self._receive_unit(blob, stream, view, position)
-            blob.hasher.update(view)
-            position += len(view)
+            begun, unit_end = position, min(position + blob.unit, end)
+            while position < unit_end:
+                view = buffer[: unit_end - position]
+                _fill(stream, view, blob.target)
+                with _translated(blob):
+                    _write(blob.file, view, position)
+                blob.hasher.update(view)
+                position += len(view)
+            self._note_unit(blob, begun, position - begun)
             with self._changed:
                 blob.head_at, end = position, blob.head_end
             if head:
@@ -392,10 +406,14 @@ class Downloader:
         _fill(stream, view, blob.target)
         with _translated(blob):
             _write(blob.file, view, position)
-            if blob.journal is not None:
+        self._note_unit(blob, position, len(view))
+
+    def _note_unit(self, blob: _Blob, position: int, size: int) -> None:
+        if blob.journal is not None:
+            with _translated(blob):
                 blob.journal.mark(position)
-        blob.moved += len(view)
-        self._on_event(BytesMoved(blob.target, len(view)))
+        blob.moved += size
+        self._on_event(BytesMoved(blob.target, size))
         if blob.error is not None or blob.stop.is_set():
             raise StorageError(f"{blob.target.name} was not fetched to its end")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
-from modelseal.oci.content import CHUNK, Content, FileContent, HashedContent, readinto
+from modelseal.oci.content import CHUNK, Content, FileContent, hashed_file, readinto
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import (
     BytesMoved,
@@ -88,10 +88,13 @@ class Pusher:
         """Prepare as `push_all` does; nothing moves yet."""
         self._store = store
         self._on_event = on_event
+        # To look whether something keeps a protocol takes longer than to hash a small file.
+        self._mounter = store if neighbours and isinstance(store, BlobMounter) else None
         self._neighbours = neighbours
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="modelseal-push")
         self._small = ThreadPoolExecutor(_SMALL_WORKERS, thread_name_prefix="modelseal-push-small")
         self._moves: dict[Digest, Future[None]] = {}
+        self._failed: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +117,13 @@ class Pusher:
         """Let a blob go as soon as there is a hand free. It fails in `finish`."""
         if descriptor.digest not in self._moves:
             pool = self._small if descriptor.size < _SMALL else self._pool
-            self._moves[descriptor.digest] = pool.submit(self._push, descriptor, content)
+            move = pool.submit(self._push, descriptor, content)
+            self._moves[descriptor.digest] = move
+            move.add_done_callback(self._note)
+
+    def _note(self, move: Future[None]) -> None:
+        if not move.cancelled() and move.exception() is not None:
+            self._failed = self._failed or move
 
     def add_all(self, blobs: Iterable[tuple[Descriptor, Content]]) -> None:
         """Let blobs go, and announce those that are new here."""
@@ -128,9 +137,8 @@ class Pusher:
 
     def check(self) -> None:
         """Raise the error of a blob that has failed by now, if one has."""
-        for move in self._moves.values():
-            if move.done():
-                move.result()
+        if self._failed is not None:
+            self._failed.result()
 
     def finish(self) -> None:
         """Wait for all blobs.
@@ -154,9 +162,9 @@ class Pusher:
         self._on_event(TransferFinished(descriptor, skipped=False))
 
     def _mounted(self, descriptor: Descriptor) -> bool:
-        store = self._store
-        return isinstance(store, BlobMounter) and any(
-            store.mount(descriptor, neighbour) for neighbour in self._neighbours
+        mounter = self._mounter
+        return mounter is not None and any(
+            mounter.mount(descriptor, neighbour) for neighbour in self._neighbours
         )
 
 
@@ -192,8 +200,7 @@ class _Counted:
         return cast("BinaryIO", stream)
 
     def hashed_file(self) -> FileContent | None:
-        content = self._content
-        return content.hashed_file() if isinstance(content, HashedContent) else None
+        return hashed_file(self._content)
 
     def reached(self, position: int) -> None:
         if position < self._position:

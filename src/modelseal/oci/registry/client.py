@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import HTTPException
 from types import MappingProxyType
 
-import urllib3
 from urllib3 import exceptions
 
 from modelseal.errors import LimitExceededError, UnavailableError, UsageError
@@ -21,6 +21,7 @@ from modelseal.oci.registry.pieces import Piece
 from modelseal.oci.registry.received import Body, no_longer_than
 from modelseal.oci.registry.retry import TransientError, retry_after, retrying
 from modelseal.oci.registry.transport import Transport, failure
+from modelseal.oci.registry.wire import Response
 
 PULL = "pull"
 PUSH = "pull,push"
@@ -141,7 +142,7 @@ class Client:
         """Close idle connections."""
         self._transport.close()
 
-    def _send(self, request: Request) -> tuple[urllib3.BaseHTTPResponse, Target]:
+    def _send(self, request: Request) -> tuple[Response, Target]:
         """Send, and follow redirects; the answer's body is still to be read."""
         target = request.target
         if isinstance(target, str):
@@ -167,7 +168,7 @@ class Client:
             )
         return response, target
 
-    def _authorized(self, request: Request, target: Target) -> urllib3.BaseHTTPResponse:
+    def _authorized(self, request: Request, target: Target) -> Response:
         scope = self._scope + request.actions
         if request.also_pull:
             scope += f" repository:{self.full_name(request.also_pull)}:{PULL}"
@@ -186,9 +187,7 @@ class Client:
         _drain(response)
         return self._bare(request, target, better)
 
-    def _bare(
-        self, request: Request, target: Target, authorization: str | None = None
-    ) -> urllib3.BaseHTTPResponse:
+    def _bare(self, request: Request, target: Target, authorization: str | None = None) -> Response:
         # What is compressed on its way has another length and digest than was asked for.
         headers = {"Accept-Encoding": "identity", **request.headers}
         if authorization is not None:
@@ -207,9 +206,7 @@ class Client:
         response = self._transport.exchange(method, target, headers=headers, body=body)
         return self._read(method, response, target, limit)
 
-    def _read(
-        self, method: str, response: urllib3.BaseHTTPResponse, target: Target, limit: int
-    ) -> Answer:
+    def _read(self, method: str, response: Response, target: Target, limit: int) -> Answer:
         """Read a whole answer, bounded; a refusal is cut and stripped of our secrets."""
         good = response.status < HTTPStatus.MULTIPLE_CHOICES
         body = b""
@@ -224,9 +221,7 @@ class Client:
         body = body if good else self._auth.redact(body)
         return self._answer(response, target, body)
 
-    def _answer(
-        self, response: urllib3.BaseHTTPResponse, target: Target, body: bytes = b""
-    ) -> Answer:
+    def _answer(self, response: Response, target: Target, body: bytes = b"") -> Answer:
         elsewhere = "" if target.origin == self._origin else target.origin.netloc
         return Answer(response.status, _headers(response), body, target, elsewhere)
 
@@ -248,11 +243,11 @@ def origin_of(registry: str, options: RegistryOptions) -> Origin:
         raise UsageError(f"not a registry: {host!r} port {port or 'default'}") from error
 
 
-def _headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+def _headers(response: Response) -> dict[str, str]:
     return {name.lower(): response.headers[name] for name in response.headers}
 
 
-def _read_at_most(response: urllib3.BaseHTTPResponse, limit: int, origin: Origin) -> bytes:
+def _read_at_most(response: Response, limit: int, origin: Origin) -> bytes:
     """Read up to one byte more than `limit`; then the connection is of no more use."""
     chunks: list[bytes] = []
     left = limit + 1
@@ -260,7 +255,7 @@ def _read_at_most(response: urllib3.BaseHTTPResponse, limit: int, origin: Origin
         while left and (chunk := response.read(left, decode_content=False)):
             chunks.append(chunk)
             left -= len(chunk)
-    except (exceptions.HTTPError, OSError) as error:
+    except (exceptions.HTTPError, HTTPException, OSError) as error:
         response.close()
         raise failure(error, origin) from error
     if not left:
@@ -268,9 +263,9 @@ def _read_at_most(response: urllib3.BaseHTTPResponse, limit: int, origin: Origin
     return b"".join(chunks)
 
 
-def _drain(response: urllib3.BaseHTTPResponse) -> None:
+def _drain(response: Response) -> None:
     """Make room for the next request on the connection, unless the answer is long."""
-    with contextlib.suppress(exceptions.HTTPError, OSError):
+    with contextlib.suppress(exceptions.HTTPError, HTTPException, OSError):
         if len(response.read(MAX_REFUSAL, decode_content=False)) == MAX_REFUSAL:
             response.close()
     response.release_conn()

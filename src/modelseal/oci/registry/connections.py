@@ -3,8 +3,6 @@
 """One connection: it checks its peer, sends slices of files, and believes no half of an answer."""
 
 import contextlib
-import http.client
-import io
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -12,45 +10,10 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from modelseal.oci.registry.heads import WholeHead
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.pieces import FileSlice
 from modelseal.oci.registry.received import ended_after
-
-
-class _Lines:
-    """A file that remembers the last line that was read of it."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        self.file = file
-        self.last: bytes | None = None
-
-    def readline(self, limit: int = -1) -> bytes:
-        self.last = self.file.readline(limit)
-        return self.last
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file has
-        return getattr(self.file, name)
-
-
-class _WholeHead(http.client.HTTPResponse):
-    """An answer whose head has an end.
-
-    The standard library takes the end of the connection for the end of the head: "201 Created" and
-    nothing more would be a blob that was stored.
-    """
-
-    def begin(self) -> None:
-        file: Any = self.fp
-        lines: Any = _Lines(file)
-        self.fp = lines
-        try:
-            super().begin()
-        finally:
-            if self.fp is not None:
-                self.fp = file
-        if lines.last == b"":
-            self.close()
-            raise http.client.RemoteDisconnected("the answer ended in its head")
 
 
 class _OfOurs:
@@ -60,7 +23,7 @@ class _OfOurs:
     byte at a time would hold it for ever.
     """
 
-    response_class: Any = _WholeHead
+    response_class: Any = WholeHead
     sock: socket.socket
     timeout: float | None
     slowest: float
@@ -87,7 +50,22 @@ def _hang_up(sock: socket.socket) -> None:
 def pool_classes(
     options: RegistryOptions, check_peer: Callable[[str], None] | None
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """Return the classes of connections to one kind of host, by scheme.
+    """Return the classes of pools of `connection_classes`, by scheme."""
+    plain, tls = connection_classes(options, check_peer)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = tls
+
+    return {"http": PlainPool, "https": TlsPool}
+
+
+def connection_classes(
+    options: RegistryOptions, check_peer: Callable[[str], None] | None
+) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+    """Return the classes of connections to one kind of host, without and with TLS.
 
     Args:
         options: for how long is waited.
@@ -124,10 +102,4 @@ def pool_classes(
             super().connect()
             self.sock.settimeout(options.read_timeout)
 
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    return {"http": PlainPool, "https": TlsPool}
+    return Plain, Tls

@@ -24,6 +24,7 @@ from modelseal.errors import UnavailableError
 _PORTS = {"http": 80, "https": 443}
 _MAX_URL = 8192
 _PRINTABLE = re.compile(r"[!-~]+")
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+/?(?:\?[A-Za-z0-9._~=&%+-]*)?")
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 # Azure's platform address is public by number but answers inside the cloud only.
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("168.63.129.16")})
@@ -104,6 +105,10 @@ class Target:
         """Follow a `Location` or `Link` that this URL's answer gave."""
         if not location or not _PRINTABLE.fullmatch(location):
             raise UnavailableError(f"{what} is no URL")
+        # Nearly always it is a path of the same origin, in which there is nothing to resolve.
+        path = location.removeprefix(str(self.origin))
+        if _PLAIN_PATH.fullmatch(path) and len(location) <= _MAX_URL:
+            return Target(self.origin, path)
         try:
             joined = urljoin(self.url, location)
         except ValueError as error:

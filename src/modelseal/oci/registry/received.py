@@ -10,11 +10,10 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-import urllib3
 from urllib3 import exceptions
 
 from modelseal.errors import UnavailableError
@@ -22,6 +21,8 @@ from modelseal.oci.registry.hosts import Origin
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+    from modelseal.oci.registry.wire import Response
 
 AT_ONCE = 256 << 10
 """Bytes that are read at once, and so have to come within the slowest time that is allowed."""
@@ -89,9 +90,11 @@ _watchdog = _Watchdog()
 
 
 def no_longer_than(
-    seconds: float, response: urllib3.BaseHTTPResponse
+    seconds: float, response: "Response"
 ) -> AbstractContextManager[None]:
     """Break the connection of `response` if the block takes longer."""
+    if getattr(response, "complete", False):
+        return nullcontext()  # nothing more is waited for
     return ended_after(seconds, lambda: _break(response))
 
 
@@ -106,7 +109,7 @@ def ended_after(seconds: float, end: Callable[[], None]) -> Iterator[None]:
         _watchdog.remove(watch)
 
 
-def _break(response: urllib3.BaseHTTPResponse) -> None:
+def _break(response: "Response") -> None:
     # Whoever reads there gets an end or an error, at once. If it is over already: so much better.
     with suppress(ValueError, RuntimeError, OSError, NotImplementedError):
         response.shutdown()
@@ -117,7 +120,7 @@ class Body(io.RawIOBase):
 
     def __init__(
         self,
-        response: urllib3.BaseHTTPResponse,
+        response: "Response",
         origin: Origin,
         what: str,
         *,
@@ -142,7 +145,8 @@ class Body(io.RawIOBase):
         self._watch = Watch(lambda: _break(response), _NEVER)
         # urllib3 has no way to read into a buffer without a copy; the standard library's
         # response inside of it has, and nothing was decoded before it.
-        inner = getattr(response, "_fp", None)
+        # An answer of our own has no such inside, and reads so itself.
+        inner = getattr(response, "_fp", response)
         self._into = getattr(inner, "readinto", None)
         _watchdog.add(self._watch, slowest)
 

@@ -7,23 +7,27 @@ stands: a public name that resolves into this network is refused before a byte i
 proxy only the proxy knows the address: there the name is all that is checked.
 """
 
+import functools
 import socket
 import ssl
 import threading
 import urllib.request
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3 import exceptions
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from modelseal.errors import Error, UnavailableError, UsageError
-from modelseal.oci.registry.connections import pool_classes
+from modelseal.oci.registry.connections import connection_classes, pool_classes
 from modelseal.oci.registry.hosts import Origin, Reach, Target, is_loopback, reach_of, same_site
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.pieces import Piece
 from modelseal.oci.registry.retry import TransientError
 from modelseal.oci.registry.tls import hung_up, tls_context, tls_failure
+from modelseal.oci.registry.wire import Response, Wires
 
 _CONNECTIONS = 16
 """Connections that are kept per host; more may be open, they are closed after use."""
@@ -49,7 +53,7 @@ class Transport:
         headers: Mapping[str, str],
         body: bytes | Iterable[Piece] | None = None,
         read_timeout: float | None = None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Response:
         """Send one request and return the answer with its body still to be read.
 
         Raises:
@@ -57,6 +61,9 @@ class Transport:
             UnavailableError: no answer came, and none will.
         """
         foreign = target.origin != self._registry
+        headers = {"User-Agent": self._options.user_agent, **headers}
+        if not foreign and self._is_direct:
+            return self._exchange_directly(method, target, headers, body, read_timeout)
         manager = self._manager(target, foreign=foreign)
         timeout = urllib3.Timeout(
             connect=self._options.connect_timeout,
@@ -67,7 +74,7 @@ class Transport:
                 method,
                 target.url,
                 body=body,  # slices of files too: see `connections`
-                headers={"User-Agent": self._options.user_agent, **headers},
+                headers=headers,
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -79,6 +86,46 @@ class Transport:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise TransientError(_broken(target.origin, reason.lower())) from error
+
+    def _exchange_directly(
+        self,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[Piece] | None,
+        read_timeout: float | None,
+    ) -> Response:
+        origin, wait = target.origin, read_timeout or self._options.read_timeout
+        try:
+            return self._wires.exchange(method, target.path, headers, body, wait)
+        except exceptions.HTTPError as error:
+            raise failure(error, origin) from error
+        except (ssl.SSLError, CertificateError) as error:
+            raise failure(exceptions.SSLError(error), origin) from error
+        except TimeoutError as error:
+            raise TransientError(_broken(origin, "it took too long")) from error
+        except (HTTPException, OSError) as error:
+            raise TransientError(_broken(origin, "the connection broke off")) from error
+
+    @functools.cached_property
+    def _is_direct(self) -> bool:
+        return not _proxy_for(self._registry)
+
+    @functools.cached_property
+    def _wires(self) -> Wires:
+        origin, wait = self._registry, self._options.connect_timeout
+        plain, tls = connection_classes(self._options, None)
+        slowest = self._options.slowest_read
+        if origin.scheme == "http":
+            return Wires(
+                lambda: plain(origin.host, origin.port, timeout=wait), origin.netloc, slowest
+            )
+        context = self._context(client_cert=True)
+        return Wires(
+            lambda: tls(origin.host, origin.port, timeout=wait, ssl_context=context),
+            origin.netloc,
+            slowest,
+        )
 
     def reach(self) -> Reach:
         """Return how far away the registry is; a name that does not resolve counts as public."""
@@ -92,6 +139,8 @@ class Transport:
             for manager in self._pools.values():
                 manager.clear()
             self._pools.clear()
+        if "_wires" in self.__dict__:
+            self._wires.close()
 
     def _manager(self, target: Target, *, foreign: bool) -> urllib3.PoolManager:
         proxy = _proxy_for(target.origin)
