@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection: it checks its peer, sends slices of files, and believes no half of an answer."""
 
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from modelseal.oci.registry.heads import WholeHead
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.pieces import FileSlice
-from modelseal.oci.registry.received import ended_after
+from modelseal.oci.registry.received import ended_after, hang_up
 
 
 class _OfOurs:
@@ -32,7 +31,7 @@ class _OfOurs:
     def getresponse(self) -> Any:  # noqa: ANN401 - what the other base returns
         sock = self.sock
         longest = (self.timeout or 0.0) + self.slowest
-        with ended_after(longest, lambda: _hang_up(sock)):
+        with ended_after(longest, lambda: hang_up(sock)):
             return super().getresponse()  # type: ignore[misc] # of the other base
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - as the other base has it
@@ -40,11 +39,6 @@ class _OfOurs:
             data.send_to(self.sock)
         else:
             super().send(data)  # type: ignore[misc] # of the other base
-
-
-def _hang_up(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # of TLS, too: nobody is spoken to any more
 
 
 def pool_classes(

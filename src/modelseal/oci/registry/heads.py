@@ -30,6 +30,7 @@ class WholeHead(http.client.HTTPResponse):
     """
 
     def begin(self) -> None:
+        """Read the head. Raises `HTTPException` when it is none, or has no end."""
         file: Any = self.fp
         lines: Any = _Lines(file)
         self.fp = lines

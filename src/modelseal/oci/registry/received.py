@@ -7,6 +7,7 @@ hold a connection as long as it likes, so one thread looks after all reads that 
 """
 
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,9 +90,7 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-def no_longer_than(
-    seconds: float, response: "Response"
-) -> AbstractContextManager[None]:
+def no_longer_than(seconds: float, response: "Response") -> AbstractContextManager[None]:
     """Break the connection of `response` if the block takes longer."""
     if getattr(response, "complete", False):
         return nullcontext()  # nothing more is waited for
@@ -107,6 +106,12 @@ def ended_after(seconds: float, end: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _watchdog.remove(watch)
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End a connection, of TLS too: whoever reads there gets an end or an error, at once."""
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _break(response: "Response") -> None:

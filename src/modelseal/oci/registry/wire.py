@@ -30,7 +30,9 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.util import wait_for_read
 
+from modelseal.oci.registry.heads import WholeHead
 from modelseal.oci.registry.pieces import FileSlice, Piece
+from modelseal.oci.registry.received import ended_after, hang_up
 
 _MOST_IDLE = 16
 """Connections that are kept; more may be open, they are closed after use."""
@@ -107,9 +109,9 @@ class WireResponse:
         self.release_conn()
 
     def shutdown(self) -> None:
-        """End it for whoever reads there just now. Raises OSError."""
+        """End it for whoever reads there just now."""
         # Not the method of a TLS socket, which would go on without TLS.
-        socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        hang_up(self._socket)
 
 
 class _Plain:
@@ -177,10 +179,17 @@ class _Other:
 class Wires:
     """The connections to one origin; safe to use from several threads."""
 
-    def __init__(self, connect: Callable[[], HTTPConnection], netloc: str) -> None:
-        """Name how a connection is made, and what its `Host` is; nothing is connected yet."""
+    def __init__(self, connect: Callable[[], HTTPConnection], netloc: str, slowest: float) -> None:
+        """Say how a connection is made; nothing is connected yet.
+
+        Args:
+            connect: makes one.
+            netloc: what its `Host` is.
+            slowest: seconds in which the head of an answer has to come once it began.
+        """
         self._connect = connect
         self._netloc = netloc
+        self._slowest = slowest
         self._idle: list[_Wire] = []
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._idle)
@@ -235,7 +244,7 @@ class Wires:
             with self._lock:
                 wire = self._idle.pop() if self._idle else None
             if wire is None:
-                return _Wire(self._connect(), self._keep)
+                return _Wire(self._connect(), self._keep, self._slowest)
             if wire.quiet():
                 return wire
             wire.close()
@@ -256,9 +265,12 @@ def _close_all(wires: list["_Wire"]) -> None:
 class _Wire:
     """One connection."""
 
-    def __init__(self, connection: HTTPConnection, keep: Callable[["_Wire"], bool]) -> None:
+    def __init__(
+        self, connection: HTTPConnection, keep: Callable[["_Wire"], bool], slowest: float
+    ) -> None:
         self._connection = connection
         self._keep = keep
+        self._slowest = slowest
         connection.connect()
         self.socket: socket.socket = connection.sock
         self._read_timeout = -1.0
@@ -281,7 +293,7 @@ class _Wire:
         # Who answers before it has all may have closed: then the answer says why.
         with contextlib.suppress(BrokenPipeError):
             self._send(head, body)
-        return self._answer(method, read_timeout)
+        return self._answer(method)
 
     def _send(self, head: bytes, body: Body) -> None:
         if isinstance(body, bytes):
@@ -301,12 +313,12 @@ class _Wire:
             elif piece:
                 self.socket.sendall(piece)
 
-    def _answer(self, method: str, read_timeout: float) -> WireResponse:
+    def _answer(self, method: str) -> WireResponse:
         """Read the head of the answer, which has to be there some time after it began."""
         buffer = bytearray(_HEAD)
         view = memoryview(buffer)
         seen = _receive(self.socket, view)
-        until = time.monotonic() + read_timeout
+        until = time.monotonic() + self._slowest
         while (end := buffer.find(b"\r\n\r\n", 0, seen)) < 0:
             if not seen:
                 raise BrokenError("the connection was closed")
@@ -328,8 +340,9 @@ class _Wire:
 
     def _other_answer(self, method: str, begun: bytes) -> WireResponse:
         replayed: Any = _Replayed(self.socket, begun)
-        response = http.client.HTTPResponse(replayed, method=method)
-        response.begin()
+        response = WholeHead(replayed, method=method)
+        with ended_after(self._slowest, lambda: hang_up(self.socket)):
+            response.begin()
         joined: dict[str, str] = {}
         for name, value in response.getheaders():
             key = name.lower()

@@ -68,7 +68,7 @@ class Script:
 @contextlib.contextmanager
 def talk(*answers: bytes | None) -> Iterator[tuple[Wires, Script]]:
     script = Script(list(answers))
-    wires = Wires(lambda: HTTPConnection("127.0.0.1", script.port, timeout=5), "registry.test")
+    wires = Wires(lambda: HTTPConnection("127.0.0.1", script.port, timeout=5), "registry.test", 5)
     try:
         yield wires, script
     finally:
@@ -191,6 +191,6 @@ def test_a_header_adds_no_line(value: str) -> None:
 def test_who_says_nothing_is_not_waited_for_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        wires = Wires(lambda: HTTPConnection("127.0.0.1", port, timeout=5), "registry.test")
+        wires = Wires(lambda: HTTPConnection("127.0.0.1", port, timeout=5), "registry.test", 5)
         with pytest.raises(TimeoutError):
             wires.exchange("GET", "/v2/", {}, None, 0.05)
