@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from tests.support import cli, peers, processes
 from tests.support.processes import LOOPBACK, Server
+from tests.support.tls import KeyPair
 
 RegistryName: TypeAlias = Literal["distribution", "crane", "olareg"]
 NAMES: tuple[RegistryName, ...] = ("distribution", "crane", "olareg")
@@ -31,34 +32,46 @@ class Registry:
     has_referrers_api: bool
     server: Server
     directory: Path
+    tls: KeyPair | None = None
 
     @property
     def url(self) -> str:
         """Where it speaks HTTP, without a path."""
-        return f"http://{self.host}"
+        return f"{'http' if self.tls is None else 'https'}://{self.host}"
 
 
 @contextlib.contextmanager
-def serve(name: RegistryName, directory: Path) -> Iterator[Registry]:
-    """Start a registry that keeps its content in `directory`, and stop it at the end."""
+def serve(name: RegistryName, directory: Path, *, tls: KeyPair | None = None) -> Iterator[Registry]:
+    """Start a registry that keeps its content in `directory`, and stop it at the end.
+
+    With a certificate, which only `distribution` is given, it speaks HTTPS.
+    """
     port = processes.free_port()
     host = f"{LOOPBACK}:{port}"
     command = _COMMANDS[name](port, directory)
+    healthy = processes.answers(f"http://{host}/v2/")
+    if tls is not None:
+        assert name == "distribution", name
+        command = _distribution(port, directory, tls)
+        healthy = processes.listens(port)
     server = processes.start(
         name,
         [peers.path(name), *command],
         log=directory / f"{name}.log",
-        healthy=processes.answers(f"http://{host}/v2/"),
+        healthy=healthy,
         env=cli.clean_environment(directory),
         cwd=directory,
     )
     try:
-        yield Registry(name, host, name == "olareg", server, directory)
+        yield Registry(name, host, name == "olareg", server, directory, tls)
     finally:
         server.stop()
 
 
-def _distribution(port: int, directory: Path) -> list[str]:
+def _distribution(port: int, directory: Path, tls: KeyPair | None = None) -> list[str]:
+    http: dict[str, object] = {"addr": f"{LOOPBACK}:{port}"}
+    if tls is not None:
+        http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
@@ -66,7 +79,7 @@ def _distribution(port: int, directory: Path) -> list[str]:
             "filesystem": {"rootdirectory": str(directory / "storage")},
             "delete": {"enabled": True},
         },
-        "http": {"addr": f"{LOOPBACK}:{port}"},
+        "http": http,
     }
     path = directory / "distribution.yaml"
     path.write_text(json.dumps(config))  # JSON is YAML

@@ -24,6 +24,9 @@ from modelseal.oci.events import BytesMoved, TransferSink, discard
 from modelseal.oci.journal import Journal, unit_of
 from modelseal.oci.store import RangeReader, RangeStream
 
+CONNECTIONS = 8
+"""Connections for all large blobs together, when nobody says how many."""
+
 _PIECE = 128 << 10
 """Bytes that are received, written and hashed before the next: they stay in the core's own cache.
 Measured with 512 KiB of it: pieces of 256 KiB took the system two to three times as long."""
@@ -45,7 +48,7 @@ class DownloadLimits:
             by their square: then it is rather this machine or the registry that is busy.
     """
 
-    connections: int = 8
+    connections: int = CONNECTIONS
     window: int = 48 << 20
     chunk: int = 8 << 20
     patience: float = 0.15

@@ -8,6 +8,7 @@ from typing import cast
 from modelseal.errors import StorageError
 from modelseal.oci.cache import BlobCache
 from modelseal.oci.descriptor import Descriptor
+from modelseal.oci.download import DownloadLimits
 from modelseal.oci.fetcher import BlobFetcher, FarReader
 from modelseal.oci.offline import RememberingStore
 from modelseal.oci.store import ContentReader, RangeReader
@@ -37,7 +38,8 @@ def reader_of(services: Services) -> ContentReader:
         except StorageError as error:
             _log.debug("no cache: %s", error)
             cache = None
-    return BlobFetcher(cast("FarReader", store), cache, services.on_event)
+    limits = DownloadLimits(connections=services.connections)
+    return BlobFetcher(cast("FarReader", store), cache, services.on_event, limits)
 
 
 def tidy(cache: BlobCache | None) -> None:

@@ -35,6 +35,7 @@ class Services:
         digests: of files that were hashed before; None hashes every file.
         neighbours: repositories of the store's registry that it may take blobs over from.
         cache: where the blobs of a store that is far away are kept; None keeps nothing.
+        connections: at most that many fetch large blobs at once.
     """
 
     store: Store
@@ -43,3 +44,4 @@ class Services:
     digests: "DigestCache | None" = None
     neighbours: tuple[Repository, ...] = ()
     cache: "BlobCache | None" = None
+    connections: int = 8

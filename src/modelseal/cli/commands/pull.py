@@ -76,6 +76,17 @@ def pull(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of the same name in DIR.")
     ] = False,
+    connections: Annotated[
+        int,
+        typer.Option(
+            "--connections",
+            metavar="N",
+            min=1,
+            max=64,
+            help="Connections for large files, at most; a slow one gets help of others.",
+            envvar="MODELSEAL_CONNECTIONS",
+        ),
+    ] = 8,
     platform: PlatformOption = "",
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
@@ -142,6 +153,7 @@ def pull(
             store=open_reading_store(target.location, chosen),
             on_event=on_event,
             cache=chosen.cache,
+            connections=connections,
         )
         name = name_of(target)
         if output is None or dry_run:
