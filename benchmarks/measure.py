@@ -28,6 +28,7 @@ class Sample:
         cpu: Seconds of CPU, user and system, with all child processes.
         peak: Bytes of the largest resident set of any of its processes.
         server_cpu: Seconds of CPU that the server beside it took meanwhile.
+        read: Bytes that it read, from files and sockets.
         result: What it answered.
     """
 
@@ -35,7 +36,19 @@ class Sample:
     cpu: float
     peak: int
     server_cpu: float
+    read: int
     result: Result
+
+    def __add__(self, other: "Sample") -> "Sample":
+        """Return what this and then another command took."""
+        return Sample(
+            self.wall + other.wall,
+            self.cpu + other.cpu,
+            max(self.peak, other.peak),
+            self.server_cpu + other.server_cpu,
+            self.read + other.read,
+            other.result,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class Samples:
             "cpuSeconds": [round(sample.cpu, 4) for sample in self.all],
             "serverCpuSeconds": [round(sample.server_cpu, 4) for sample in self.all],
             "peakBytes": [sample.peak for sample in self.all],
+            "readBytes": [sample.read for sample in self.all],
         }
 
 
@@ -110,7 +124,7 @@ def measure(call: Call, server: Server | None = None) -> Sample:
         ).check()
         spent = _cpu_seconds(server) - before
         taken = json.loads(report.read_text(encoding="utf-8"))
-    return Sample(taken["wall"], taken["cpu"], taken["peak"], spent, result)
+    return Sample(taken["wall"], taken["cpu"], taken["peak"], spent, taken["read"], result)
 
 
 def measure_in_turn(calls: Mapping[str, Call], runs: int) -> dict[str, Samples]:

@@ -14,9 +14,20 @@ from tests.support import cli, peers, registries
 from tests.support.cli import Command
 from tests.support.model_factory import make_model
 from tests.support.registries import Registry, RegistryName
+from tests.support.tls import KeyPair
 
 MIB = 1 << 20
-PEERS = ("cosign", "ct-test-srv", "distribution", "fulcio", "oras", "rekor", "timestamp")
+PEERS = (
+    "cosign",
+    "ct-test-srv",
+    "distribution",
+    "fulcio",
+    "kit",
+    "modctl",
+    "oras",
+    "rekor",
+    "timestamp",
+)
 
 _RAM_DISK = Path("/dev/shm")  # noqa: S108 - a directory with a random name is made in it
 _BLOCK = MIB
@@ -42,10 +53,27 @@ class Stage:
             shutil.rmtree(place)
 
     @contextlib.contextmanager
-    def registry(self, name: RegistryName = "distribution") -> Iterator[Registry]:
+    def registry(
+        self, name: RegistryName = "distribution", *, tls: KeyPair | None = None
+    ) -> Iterator[Registry]:
         """Start an empty registry; what it holds is removed after the block."""
-        with self.place(f"registry-{name}") as place, registries.serve(name, place) as registry:
+        with (
+            self.place(f"registry-{name}") as place,
+            registries.serve(name, place, tls=tls) as registry,
+        ):
             yield registry
+
+    @contextlib.contextmanager
+    def small_model(self, files: int, size: int = 4096) -> Iterator[Path]:
+        """Give a model of `files` files of `size` bytes, 500 a directory, with the usual ones."""
+        with self.place(f"model-of-{files}") as place:
+            make_model(place)
+            for number in range(files):
+                folder = place / f"shard-{number // 500:02}"
+                folder.mkdir(exist_ok=True)
+                name = f"part-{number:05}.bin"
+                (folder / name).write_bytes(hashlib.shake_128(name.encode()).digest(size))
+            yield place
 
     @contextlib.contextmanager
     def model(self, size: int, *, files: int = 4) -> Iterator[Path]:
