@@ -4,6 +4,7 @@
 
 import contextlib
 import hashlib
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ class Stage:
     ) -> Iterator[Registry]:
         """Start an empty registry; what it holds is removed after the block."""
         with (
-            self.place(f"registry-{name}") as place,
+            self.place(f"registry-{name}-{secrets.token_hex(4)}") as place,
             registries.serve(name, place, tls=tls) as registry,
         ):
             yield registry
