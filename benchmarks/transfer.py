@@ -292,7 +292,7 @@ def _parts(arena: Arena, plan: Plan) -> Results:
     walls: dict[str, list[float]] = {"1": [], str(_CONNECTIONS): []}
     with arena.stage.model(plan.size, files=1) as model, arena.registry() as registry:
         arena.push(ours, model, registry.host, registry)
-        for _ in range(max(1, plan.few - 1)):
+        for _ in range(plan.few):
             for count, samples in walls.items():
                 arena.forget(ours)
                 with (
@@ -348,7 +348,7 @@ def default_plan(size_mib: int, runs: int | None, small_files: int, schemes: str
     """Return the plan of `make bench`."""
     wanted = ("http", "https") if schemes == "both" else (schemes,)
     runs = runs or 5
-    return Plan(size_mib * MIB, runs, small_files, min(runs, 3), wanted)
+    return Plan(size_mib * MIB, runs, small_files, runs, wanted)
 
 
 def only(plan: Plan, rows: tuple[str, ...]) -> Plan:

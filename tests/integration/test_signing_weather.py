@@ -133,7 +133,7 @@ def test_only_what_was_refused_is_sent_again(weather: Weather) -> None:
 
 
 def test_a_wait_that_outlasts_the_certificate_brings_a_fresh_one(weather: Weather) -> None:
-    weather.coming["rekor"] = [limited(540)]
+    weather.coming["rekor"] = [limited(595)]
     now = [datetime.now(UTC)]
     told: list[SigningDelayed] = []
 
@@ -144,14 +144,14 @@ def test_a_wait_that_outlasts_the_certificate_brings_a_fresh_one(weather: Weathe
     path = weather.sigstore.token_file(TRAINER)
     signer = weather.signer(str(path), patience)
     bundles = signer.sign(PAYLOADS[:2], told.append)
-    assert [event.seconds >= 540 for event in told] == [True]
+    assert [event.seconds >= 595 for event in told] == [True]
     assert weather.certificates == 2
     for bundle in bundles:
         assert signer.verifier().verify(bundle, subject=SUBJECT).signer == signer.identity
 
 
 def test_a_wait_that_outlasts_certificate_and_token_is_told_before_it(weather: Weather) -> None:
-    weather.coming["rekor"] = [limited(560)]
+    weather.coming["rekor"] = [limited(590)]
     signer = weather.signer(weather.sigstore.token(ttl=300), Patience(sleep=never))
     with pytest.raises(UnavailableError, match=r"429.*run out within the") as caught:
         signer.sign(PAYLOADS[:1])
