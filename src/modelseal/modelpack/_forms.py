@@ -16,6 +16,7 @@ from modelseal.errors import InvalidReferenceError, UnsafePathError
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import check_relative_path
 from modelseal.modelpack.project import LEGAL_BASES, PersonalData
+from modelseal.modelpack.semver import parse_semver
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference, parse_reference
 
@@ -30,13 +31,6 @@ _MAX_LINE = 1024
 _MAX_PROSE = 8192
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-# https://semver.org, "Is there a suggested regular expression?"; our own spelling of its grammar.
-_NUMBER = r"(?:0|[1-9][0-9]*)"
-_PRE = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-_BUILD = r"[0-9A-Za-z-]+"
-_SEMVER = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PRE}(?:\.{_PRE})*)?(?:\+{_BUILD}(?:\.{_BUILD})*)?"
-)
 _PARAM_SIZE = re.compile(r"[0-9]{1,9}(?:\.[0-9])?[QTBMK]", re.IGNORECASE)
 _MEMORY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?(?:[KMGTP]i?)?B")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -112,7 +106,7 @@ def word(fields: Fields, key: str, *, required: bool = False) -> str:
 def version(fields: Fields, key: str) -> str:
     """Read a SemVer 2.0.0 version."""
     text = fields.text(key, required=True)
-    if len(text) > _MAX_LINE or not _SEMVER.fullmatch(text):
+    if parse_semver(text) is None:
         raise fields.wrong(
             key,
             f"is {text[:80]!r}, which is not a SemVer version",

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""Diff: in what two models differ, from their manifests and configs alone.
+"""Diff: in what two models differ, and which step of the version that asks for.
 
-No layer is fetched. A raw layer's digest is its file's, so files are compared exactly; an archive
-is compared as a whole, because only its bytes tell what is in it. Statements are compared by what
-they claim: nothing is verified here.
+No weights are fetched, only `modelseal.yaml` and `config.json` (`contents`). A raw layer's digest
+is its file's, so files are compared exactly; an archive is compared as a whole, because only its
+bytes tell what is in it. Statements are compared by what they claim: nothing is verified here.
 """
 
 import json
@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 from modelseal.documents import parse_json_object
 from modelseal.errors import ContentError
+from modelseal.evidence.versions import Advice, advise
 from modelseal.modelpack.media_types import FILEPATH
 from modelseal.modelpack.readers.families import MAX_CONFIG_BYTES, family_of, layers_of
 from modelseal.modelpack.readers.layer import Compression, Layer
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.store import ReadableStore, fetch_bytes
 from modelseal.workflows.choose import Chosen, choose
+from modelseal.workflows.contents import contents_of
 from modelseal.workflows.inspect import claims_about
 
 # The digests of the layers once more: they are compared as files.
@@ -45,6 +47,7 @@ class Comparison:
         files: by path, with digests; an archive stands for all that it holds.
         config: fields of the configs and annotations of the manifests, and how they are packed.
         statements: how many claims there are of a predicate type and a signer, **not verified**.
+        advice: which step of the version the changes ask for, and whether the versions take it.
     """
 
     left: Descriptor
@@ -52,6 +55,7 @@ class Comparison:
     files: tuple[Change, ...]
     config: tuple[Change, ...]
     statements: tuple[Change, ...]
+    advice: Advice
 
     @property
     def equal(self) -> bool:
@@ -61,30 +65,41 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of the two: where it is, what it is called, and which of an index."""
+    """One of the two: where it is, what it is called, and which of an index.
+
+    `published` is false for a directory: nothing could hang on it, so statements are left out.
+    """
 
     store: ReadableStore
     name: str | Digest
     platform: str = ""
+    published: bool = True
 
 
 def diff(left: Side, right: Side) -> Comparison:
-    """Compare two models without fetching a layer.
+    """Compare two models without fetching their weights; `right` is to follow `left`.
 
     Raises:
         Error: as `choose`, `layers_of` and `attached_bundles` do.
     """
     chosen = [choose(side.name, side.store, side.platform) for side in (left, right)]
     sides = list(zip((left, right), chosen, strict=True))
-    files = [_files(side.store, model) for side, model in sides]
+    layers = [layers_of(side.store, model.manifest) for side, model in sides]
+    files = [dict(_file(layer, n) for n, layer in enumerate(found)) for found in layers]
     config = [_config(side.store, model) for side, model in sides]
-    claims = [_claims(side.store, model.subject) for side, model in sides]
+    known = [
+        contents_of(side.store, model.manifest, layers[n], files[n], config[n])
+        for n, (side, model) in enumerate(sides)
+    ]
+    published = left.published and right.published
+    claims = [_claims(side.store, model.subject) if published else {} for side, model in sides]
     return Comparison(
         left=chosen[0].subject,
         right=chosen[1].subject,
         files=tuple(_changes(*files)),
         config=tuple(_changes(*config)),
         statements=tuple(_changes(*claims)),
+        advice=advise(*known),
     )
 
 
@@ -93,11 +108,6 @@ def _changes(left: Mapping[str, str], right: Mapping[str, str]) -> Iterator[Chan
         change = Change(name, left.get(name, ""), right.get(name, ""))
         if change.left != change.right:
             yield change
-
-
-def _files(store: ReadableStore, model: Chosen) -> dict[str, str]:
-    layers = layers_of(store, model.manifest)
-    return dict(_file(layer, number) for number, layer in enumerate(layers))
 
 
 def _file(layer: Layer, number: int) -> tuple[str, str]:

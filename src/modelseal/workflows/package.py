@@ -7,21 +7,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelseal.errors import ConflictError, NotFoundError
+from modelseal.errors import ConflictError
 from modelseal.modelpack.build import ModelPackage, Profile, build, layer_of
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.digests import DigestCache
 from modelseal.modelpack.inventory import SourceFile, scan
-from modelseal.modelpack.media_types import INPUTS_DIGEST, VERSION
+from modelseal.modelpack.media_types import INPUTS_DIGEST
 from modelseal.modelpack.project import Metadata, Project
 from modelseal.modelpack.project_file import load_project
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.events import TransferPlanned
 from modelseal.oci.reference import LayoutDirectory, Location, TagReference, check_tag
-from modelseal.oci.store import ReadableStore, Store, fetch_manifest
+from modelseal.oci.store import ReadableStore, Store
 from modelseal.oci.transfer import Pusher, check_sizes, push_all
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
 from modelseal.workflows.services import Services
+from modelseal.workflows.standing import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def early_pusher(
 ) -> Callable[[Project], Pusher | None]:
     """Return what gives a pusher, if files may go before all of them are hashed.
 
-    They may not when the tag stands for the same version: then either nothing has changed, or
+    They may not where the same version stands: then either nothing has changed, or
     `refuse_other_inputs` has its say before anything is sent.
 
     Args:
@@ -116,45 +117,38 @@ def early_pusher(
     def early(project: Project) -> Pusher | None:
         if profile is not Profile.MODELPACK:
             return None
-        try:
-            standing = fetch_manifest(services.store, services.store.resolve(tag))
-        except NotFoundError:
-            pass
-        else:
-            if standing.annotations.get(VERSION) == project.metadata.version:
-                return None
+        if standing(services.store, tag, project.metadata):
+            return None
         return stack.enter_context(Pusher(services.store, services.on_event, services.neighbours))
 
     return early
 
 
 def refuse_other_inputs(store: ReadableStore, tag: str, made: Packaged) -> None:
-    """Refuse to move `tag` to the same version of a model with other inputs.
+    """Refuse to make the same version of a model from other inputs.
 
     A version names one set of inputs (design: `inputsDigest`). Another version may take the tag.
+    What stands where is looked for as `standing` says.
 
     Raises:
-        ConflictError: what `tag` points at has the same version and other inputs, or is of
-            another profile.
+        ConflictError: the same version is there with other inputs, or what `tag` points at is it
+            in another profile.
     """
-    try:
-        standing = fetch_manifest(store, store.resolve(tag))
-    except NotFoundError:
-        return
     version = made.project.metadata.version
     made_type = made.package.manifest.artifact_type
-    inputs = standing.annotations.get(INPUTS_DIGEST)
-    same_version = standing.annotations.get(VERSION) == version
-    if same_version and standing.artifact_type != made_type:
-        raise ConflictError(
-            f"{tag} is version {version} already, as a {standing.artifact_type}",
-            hint=f"give each profile a tag of its own, for example {tag}-image",
-        )
-    if same_version and inputs not in {None, str(made.package.inputs_digest)}:
-        raise ConflictError(
-            f"{tag} is version {version} already, made from other inputs ({inputs})",
-            hint="raise metadata.version in modelseal.yaml, and publish under the new version",
-        )
+    for name, manifest in standing(store, tag, made.project.metadata).items():
+        if name == tag and manifest.artifact_type != made_type:
+            raise ConflictError(
+                f"{tag} is version {version} already, as a {manifest.artifact_type}",
+                hint=f"give each profile a tag of its own, for example {tag}-image",
+            )
+        inputs = manifest.annotations.get(INPUTS_DIGEST)
+        if inputs not in {None, str(made.package.inputs_digest)}:
+            raise ConflictError(
+                f"{name} is version {version} already, made from other inputs ({inputs})",
+                hint="raise metadata.version in modelseal.yaml, and publish under the new version; "
+                "`modelseal diff REF DIR` says how far",
+            )
 
 
 def push_package(made: Packaged, services: Services) -> Descriptor:

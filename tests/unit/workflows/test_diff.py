@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from tests.support.model_factory import make_model
+from tests.support.model_factory import make_model, project_text
 
 from modelseal.cli.render import comparison
+from modelseal.evidence.versions import Step
 from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.memory import MemoryStore
@@ -16,16 +17,17 @@ from modelseal.trust.keys import generate_key
 from modelseal.trust.signer import KeySigner
 from modelseal.workflows.attest import SIGNATURE_CLAIM, attest
 from modelseal.workflows.diff import Comparison, Side, diff
+from modelseal.workflows.local import side_of_directory
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.services import Services
 
 
 class NoWeights(MemoryStore):
-    """Refuses to give any layer of a model."""
+    """Refuses to give the weights of a model."""
 
     @contextmanager
     def fetch(self, target: Descriptor) -> Iterator[BinaryIO]:
-        assert "v1.raw" not in target.media_type, "a layer was fetched"
+        assert "weight.v1.raw" not in target.media_type, "weights were fetched"
         assert not target.media_type.endswith(".tar"), "a layer was fetched"
         with super().fetch(target) as stream:
             yield stream
@@ -101,3 +103,69 @@ def test_an_archive_is_compared_as_a_whole(tmp_path: Path, services: Services) -
     assert ("packed as", "modelpack", "image") in {
         (change.name, change.left, change.right) for change in found.config
     }
+
+
+def test_the_step_that_the_changes_ask_for_is_told_with_the_reasons(
+    tmp_path: Path, services: Services
+) -> None:
+    push_directory(make_model(tmp_path / "a"), "a", services, {})
+    text = project_text(version="1.4.1").replace("[batch, 3]", "[batch, 4]")
+    changed = {"model.onnx": b"other", "README.md": b"other"}
+    push_directory(make_model(tmp_path / "b", project=text, extra=changed), "b", services, {})
+    advice = compare(services, "a", "b").advice
+    assert (advice.step, advice.taken, advice.fits) == (Step.MAJOR, "patch", False)
+    assert advice.note == "take at least 2.0.0"
+    assert [(reason.step, reason.text) for reason in advice.reasons] == [
+        (Step.MAJOR, "the output scores was float32[batch, 3] and is float32[batch, 4]"),
+        (Step.MINOR, "other weights: model.onnx"),
+        (Step.PATCH, "other documents: README.md"),
+    ]
+    told = "\n".join(comparison.as_text(compare(services, "a", "b")))
+    assert "taken: patch, which does not fit: take at least 2.0.0" in told
+    answer = comparison.as_json(compare(services, "a", "b"), "a", "b")["version"]
+    assert (answer["advised"], answer["taken"], answer["fits"]) == ("major", "patch", False)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("config.json", b'{"id2label": {"0": "ok", "1": "fraud"}}'),
+        ("config.json", b'{"architectures": ["Other"], "model_type": "linear"}'),
+        ("labels.txt", b"ok\nfraud\n"),
+    ],
+)
+def test_other_labels_and_another_architecture_are_a_major_change(
+    tmp_path: Path, services: Services, path: str, data: bytes
+) -> None:
+    push_directory(make_model(tmp_path / "a"), "a", services, {})
+    other = make_model(tmp_path / "b", version="1.5.0", extra={path: data})
+    push_directory(other, "b", services, {})
+    assert compare(services, "a", "b").advice.step is Step.MAJOR
+
+
+def test_a_model_without_a_project_file_is_compared_as_far_as_it_goes(
+    tmp_path: Path, services: Services
+) -> None:
+    left = tmp_path / "m"
+    push_directory(make_model(left), "a", services, {})
+    push_directory(left, "b", services, {}, Profile.IMAGE)
+    advice = compare(services, "a", "b").advice
+    assert advice.gaps == (
+        "without a modelseal.yaml on both sides nothing tells whether the interface differs",
+    )
+
+
+def test_a_directory_is_compared_as_it_would_be_published(
+    tmp_path: Path, services: Services
+) -> None:
+    directory = make_model(tmp_path / "m")
+    push_directory(directory, "1.4.0", services, {})
+    attest("1.4.0", [SIGNATURE_CLAIM], KeySigner(generate_key()), services)
+    home = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    published = Side(store=services.store, name="1.4.0")
+    assert diff(published, side_of_directory(directory, home)).equal
+    (directory / "model.onnx").write_bytes(b"trained anew")
+    found = diff(published, side_of_directory(directory, home))
+    assert [change.name for change in found.files] == ["model.onnx"]
+    assert (found.advice.step, found.advice.fits) == (Step.MINOR, False)
+    assert found.advice.note == "one version stands for two models; take at least 1.5.0"

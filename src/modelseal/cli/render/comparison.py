@@ -7,7 +7,15 @@ from typing import Any
 
 from modelseal.cli.render import as_json as json_form
 from modelseal.cli.render.text import printable
+from modelseal.evidence.versions import Advice, Step
 from modelseal.workflows.diff import Change, Comparison
+
+_ASKED = {
+    Step.NONE: "no step",
+    Step.PATCH: "a patch step",
+    Step.MINOR: "a minor step",
+    Step.MAJOR: "a major step",
+}
 
 
 def as_text(item: Comparison) -> Iterator[str]:
@@ -19,6 +27,8 @@ def as_text(item: Comparison) -> Iterator[str]:
     yield from _section("files", item.files)
     yield from _section("config", item.config)
     yield from _section("statements (claimed, not verified)", item.statements)
+    if item.left.digest != item.right.digest:
+        yield from _advice(item.advice)
 
 
 def as_json(item: Comparison, left: str, right: str) -> dict[str, Any]:
@@ -30,7 +40,30 @@ def as_json(item: Comparison, left: str, right: str) -> dict[str, Any]:
         "changedFiles": [_change(change) for change in item.files],
         "changedConfig": [_change(change) for change in item.config],
         "changedUnverifiedStatements": [_change(change) for change in item.statements],
+        "version": {
+            "left": item.advice.left or None,
+            "right": item.advice.right or None,
+            "advised": item.advice.step.word,
+            "taken": item.advice.taken or None,
+            "fits": item.advice.fits,
+            "note": item.advice.note,
+            "reasons": [
+                {"step": reason.step.word, "reason": reason.text} for reason in item.advice.reasons
+            ],
+            "notCompared": list(item.advice.gaps),
+        },
     }
+
+
+def _advice(item: Advice) -> Iterator[str]:
+    verdict = {True: "fits", False: "does not fit", None: "cannot be told"}[item.fits]
+    yield printable(f"version: {item.left or 'none'} → {item.right or 'none'}")
+    yield printable(f"  asked for: {_ASKED[item.step]}")
+    yield printable(f"  taken: {item.taken or 'unknown'}, which {verdict}: {item.note}")
+    for reason in item.reasons:
+        yield printable(f"    {reason.step.word}: {reason.text}")
+    for gap in item.gaps:
+        yield printable(f"    not compared: {gap}")
 
 
 def _section(title: str, changes: tuple[Change, ...]) -> Iterator[str]:
