@@ -70,6 +70,15 @@ ProfileOption: TypeAlias = Annotated[
         "models/, to be mounted.",
     ),
 ]
+ProfileOrAsBefore: TypeAlias = Annotated[
+    ProfileName | None,
+    typer.Option(
+        "--profile",
+        help="modelpack (when not given): a file a layer; image: an OCI image with models/, to be "
+        "mounted. With --reproduce: what REF is, when not given.",
+        show_default=False,
+    ),
+]
 PlatformOption: TypeAlias = Annotated[
     str,
     typer.Option(

@@ -162,10 +162,12 @@ class ClaimedStatement:
         predicate_type: The claimed predicate type; empty when it cannot be read.
         signer: The claimed signer as text; empty when it cannot be read.
         subjects: The claimed subjects, each as `algorithm:hex`.
+        predicate: The claim itself.
         problem: Why the rest is empty; empty when all could be read.
     """
 
     predicate_type: str = ""
     signer: str = ""
     subjects: tuple[str, ...] = ()
+    predicate: Mapping[str, Any] = field(default_factory=dict, hash=False)
     problem: str = ""

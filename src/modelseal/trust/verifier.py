@@ -269,6 +269,7 @@ def read_unsafe(bundle: bytes) -> ClaimedStatement:
         predicate_type=statement.predicate_type,
         signer=_claimed_signer(parsed),
         subjects=_subjects(statement),
+        predicate=statement.predicate,
     )
 
 

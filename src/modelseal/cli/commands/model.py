@@ -13,7 +13,11 @@ from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
     Attestations,
+    CaIntermediates,
+    CaRoots,
     CertificateChain,
+    CertificateIdentity,
+    CertificateIssuer,
     DirectoryArgument,
     IdentityToken,
     IgnoreLimits,
@@ -22,8 +26,11 @@ from modelseal.cli.options import (
     Offline,
     Output,
     OutputFormat,
+    PolicyFile,
     ProfileName,
     ProfileOption,
+    ProfileOrAsBefore,
+    PublicKey,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
@@ -72,7 +79,9 @@ def init(directory: DirectoryArgument, output: Output = OutputFormat.TEXT) -> No
         )
 
 
+@with_registry
 def build(
+    context: typer.Context,
     directory: DirectoryArgument,
     store: Annotated[
         str,
@@ -82,7 +91,7 @@ def build(
             help="Where to; the local store, under the model's name and version, when not given.",
         ),
     ] = "",
-    profile: ProfileOption = ProfileName.MODELPACK,
+    profile: ProfileOrAsBefore = None,
     explain: Annotated[
         bool,
         typer.Option(
@@ -91,21 +100,44 @@ def build(
             "is missing in modelseal.yaml, with the lines to add.",
         ),
     ] = False,
+    reproduce: Annotated[
+        str,
+        typer.Option(
+            "--reproduce",
+            metavar="REF",
+            help="Store nothing; build as the published REF was built, and say in what it differs. "
+            "Exit 1 when it does.",
+        ),
+    ] = "",
     no_cache: NoMemory = False,
+    certificate_identity: CertificateIdentity = "",
+    certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
+    key: PublicKey = None,
+    policy: PolicyFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
+    registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """Make the artifact of DIR in a local store; print its digest.
 
-    The same files give the same digest, on every machine.
+    The same files give the same digest, on every machine. Whom to believe is asked for
+    --reproduce only: who says how REF was built. Without it, what REF's provenance says is called
+    claimed.
 
     \b
     Example:
       modelseal build ./fraud
       modelseal build ./fraud --store oci:./out:1.4.0
       modelseal build ./fraud --explain
+      modelseal build ./fraud --reproduce ghcr.io/acme/fraud:1.4.0 --key modelseal.key.pub
     """
     from modelseal.cli.answer import answer_json, answering
+    from modelseal.cli.commands.reproduce import refuse_trust_alone
+    from modelseal.cli.commands.reproduce import reproduce as compare
     from modelseal.cli.progress import progress
     from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
@@ -116,10 +148,30 @@ def build(
     from modelseal.workflows.wiring import open_store
 
     json_wanted = answering(output)
+    asked = Profile(profile.value) if profile is not None else None
+    if bool(explain) + bool(reproduce) + bool(store) > 1:
+        raise UsageError(
+            "--explain, --reproduce and --store exclude each other",
+            hint="the first two store nothing: choose one",
+        )
+    if reproduce:
+        chosen = settings(
+            certificate_identity=certificate_identity,
+            certificate_oidc_issuer=certificate_oidc_issuer,
+            ca_roots=ca_roots,
+            ca_intermediates=ca_intermediates,
+            key=key,
+            policy=policy,
+            trusted_root=trusted_root,
+            offline=offline,
+            registry=registry,
+        )
+        compare(directory, reproduce, chosen, asked, remember=not no_cache, quiet=quiet)
+        return
+    refuse_trust_alone(context)
+    kind = asked or Profile.MODELPACK
     if explain:
-        if store:
-            raise UsageError("--explain stores nothing", hint="leave out --store")
-        _explain(directory, Profile(profile.value), remember=not no_cache, quiet=quiet)
+        _explain(directory, kind, remember=not no_cache, quiet=quiet)
         return
     named = parse_reference(store) if store else None
     if named is not None and not (
@@ -130,7 +182,6 @@ def build(
             hint=f"write oci:PATH:tag, or modelseal push {directory} {store}",
         )
     chosen = settings()
-    kind = Profile(profile.value)
     with progress(quiet=quiet) as on_event:
         built = build_into(
             directory,
