@@ -184,7 +184,12 @@ def _reasons(left: Contents, right: Contents) -> Iterator[Reason]:
     yield from _of_packaging(left.config, right.config)
 
 
-_INTERFACE = {"format": "format", "family": "family", "architecture": "architecture"}
+_INTERFACE = {
+    "task": "task",
+    "format": "format",
+    "family": "family",
+    "architecture": "architecture",
+}
 _ABILITY = {"precision": "precision", "param_size": "number of parameters"}
 
 
@@ -237,6 +242,8 @@ def _of_training(left: Training, right: Training) -> Iterator[Reason]:
                 else (Step.MINOR, "trained on other data")
             )
             yield Reason(step, text)
+        elif name == "approach":
+            yield Reason(Step.PATCH, "how it learns is described otherwise")
         else:
             yield Reason(Step.MINOR, f"trained otherwise: {name}")
 
@@ -244,7 +251,7 @@ def _of_training(left: Training, right: Training) -> Iterator[Reason]:
 def _data(datasets: tuple[Dataset, ...]) -> list[Dataset]:
     """Return what the data are, without what is said about them."""
     bare = Dataset(name="")
-    kept = ("name", "version", "digest")
+    kept = ("name", "version", "digest", "dir_hash")
     return [replace(bare, **{key: getattr(item, key) for key in kept}) for item in datasets]
 
 

@@ -84,6 +84,7 @@ LEFT = Contents(version="1.4.0", files=FILES, project=BASE, labels={}, config={}
 # What is written into modelseal.yaml instead, and the step that it asks for.
 REWRITTEN = [
     ("format: safetensors", "format: onnx", Step.MAJOR),
+    ("family: fraud", "family: fraud\n  task: text-classification", Step.MAJOR),
     ("architecture: linear", "architecture: mlp", Step.MAJOR),
     ("family: fraud", "family: scoring", Step.MAJOR),
     ("[batch, 4]", "[batch, 5]", Step.MAJOR),
@@ -98,8 +99,10 @@ REWRITTEN = [
     ("hyperparameters: params.yaml", "hyperparameters: other.yaml", Step.MINOR),
     ('python: ">=3.11"', 'python: ">=3.12"', Step.MINOR),
     ("memory: 2GiB", "memory: 3GiB", Step.MINOR),
+    ("digest: sha256:" + "4" * 64, "dirHash: " + "4" * 64, Step.MINOR),
+    ("    seeds:", "    approach: supervised\n    seeds:", Step.PATCH),
     ("license: CC-BY-4.0", "license: CC0-1.0", Step.PATCH),
-    ("personalData: none", "personalData: pseudonymised", Step.PATCH),
+    ("personalData: none", "personalData: sensitive", Step.PATCH),
     ("Scores transactions", "Scores payments", Step.PATCH),
     ("licenses: [Apache-2.0]", "licenses: [MIT]", Step.PATCH),
     ("vendor: Acme", "vendor: Other", Step.PATCH),

@@ -14,7 +14,15 @@ from modelseal.documents import canonical_json
 from modelseal.modelpack.build import inputs_of
 from modelseal.modelpack.inventory import Inventory, SourceFile
 from modelseal.modelpack.media_types import LayerKind
-from modelseal.modelpack.project import Code, Dataset, Metadata, Project, Requirements, Training
+from modelseal.modelpack.project import (
+    Code,
+    Dataset,
+    Metadata,
+    PersonalData,
+    Project,
+    Requirements,
+    Training,
+)
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference, Repository
 
@@ -26,6 +34,7 @@ INPUTS = {
     "training.datasets.name",
     "training.datasets.version",
     "training.datasets.digest",
+    "training.datasets.dir_hash",
     "training.datasets.croissant",  # by the file's digest
     "training.hyperparameters",  # by the file's digest
     "training.seeds",
@@ -40,6 +49,8 @@ NO_INPUTS = {
     *(f"signature.{side}.{name}" for side in ("inputs", "outputs") for name in ("name", "type")),
     *("signature.inputs.shape", "signature.outputs.shape", "evaluation"),
     *("training.datasets.uri", "training.datasets.license", "training.datasets.personal_data"),
+    *("training.datasets.legal_basis", "training.datasets.usage", "training.datasets.governance"),
+    *("task", "training.approach", "considerations"),
     # Which files are packed: the files themselves are inputs.
     *("files.pattern", "files.kind"),
     # Where it may run: what it did run in is the lock and the image.
@@ -83,7 +94,8 @@ _DATASETS = st.builds(
     croissant=st.sampled_from(["", "data.json"]),
     uri=_MAYBE,
     license=_MAYBE,
-    personal_data=_MAYBE,
+    personal_data=st.none() | st.sampled_from(PersonalData),
+    dir_hash=st.sampled_from(["", "a" * 64, "b" * 64]),
 )
 _TRAININGS = st.builds(
     Training,
@@ -130,7 +142,7 @@ def inputs_by_field(project: Project, files: dict[str, Digest]) -> tuple[object,
     """Say in another way what the inputs are."""
     training, requirements = project.training, project.requirements
     datasets = [
-        (d.name, d.version, d.digest, files[d.croissant] if d.croissant else None)
+        (d.name, d.version, d.digest, d.dir_hash, files[d.croissant] if d.croissant else None)
         for d in training.datasets
     ]
     return (
