@@ -134,6 +134,15 @@ def _init(stage: Stage) -> None:
     stage.run("modelseal", "init", "digits")
 
 
+def _explain(stage: Stage) -> None:
+    _say(
+        "Before anything is stored: what can be known about the model and how it came to be, how",
+        "well each fact is known, and what is missing, with the lines to add to modelseal.yaml.",
+        "Nothing stands in for what is missing, and a release does not wait for it.",
+    )
+    stage.run("modelseal", "build", "digits", "--explain", "--quiet")
+
+
 def _publish(stage: Stage) -> None:
     _say(
         "A key stands in for the keyless signature that a CI system would make, because this",
@@ -223,6 +232,7 @@ def _unsigned(stage: Stage) -> None:
 ACTS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("Train a small real model", _train),
     ("Describe it", _init),
+    ("See what is known about it", _explain),
     ("Publish it", _publish),
     ("Verify it", _verify),
     ("Pull it", _pull),

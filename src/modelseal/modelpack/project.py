@@ -137,10 +137,14 @@ class Training:
 
     code: Code | None = None
     base_model: DigestReference | None = None
+    from_scratch: bool = False
+    """Whether it is declared that there is no base model: `baseModel: none`."""
     datasets: tuple[Dataset, ...] = ()
     hyperparameters: str = ""
     """Path of a file below the directory."""
     seeds: tuple[int, ...] = ()
+    unseeded: bool = False
+    """Whether it is declared that no seed was set: `seeds: none`."""
     approach: str = ""
     """How the model learns, one of `considerations.APPROACHES`."""
 

@@ -38,6 +38,8 @@ from modelseal.oci.reference import DigestReference
 NO_DIRECTORY = "name the directory that holds the model's files"
 API_VERSION = "modelseal.dev/v1"
 KIND = "Model"
+NONE = "none"
+"""Declares that there is nothing, where nothing said would be a finding."""
 
 MAX_BYTES = 1 << 20
 """Largest `modelseal.yaml` that is read."""
@@ -70,11 +72,28 @@ def parse_project(raw: bytes, what: str = FILE_NAME) -> Project:
         InvalidProjectError: something in it does not hold.
     """
     try:
-        return _project(Fields(parse_yaml(raw, what), "", error=InvalidProjectError))
+        value = parse_yaml(raw, what)
+        _refuse_placeholders(value)
+        return _project(Fields(value, "", error=InvalidProjectError))
     except ContentError as error:  # it names the file
         raise InvalidProjectError(str(error)) from error
     except InvalidProjectError as error:
         raise InvalidProjectError(f"{what}: {error}", hint=error.hint) from error
+
+
+def _refuse_placeholders(value: object) -> None:
+    """Refuse what `build --explain` prints for a person to fill in: `<for example 2GiB>`."""
+    if isinstance(value, dict):
+        for item in value.values():
+            _refuse_placeholders(item)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_placeholders(item)
+    elif isinstance(value, str) and value.startswith("<") and value.endswith(">"):
+        raise InvalidProjectError(
+            f"the placeholder {value[:80]} still stands there",
+            hint="write what is true of the model, or take the line out",
+        )
 
 
 def _project(top: Fields) -> Project:
@@ -176,12 +195,16 @@ def _accelerator(fields: Fields) -> Accelerator:
 
 
 def _training(fields: Fields) -> Training:
+    from_scratch, unseeded = fields.raw("baseModel") == NONE, fields.raw("seeds") == NONE
+    has_base = fields.has("baseModel") and not from_scratch
     training = Training(
         code=_code(fields.mapping("code")) if fields.has("code") else None,
-        base_model=_base_model(fields.mapping("baseModel")) if fields.has("baseModel") else None,
+        base_model=_base_model(fields.mapping("baseModel")) if has_base else None,
+        from_scratch=from_scratch,
         datasets=tuple(_dataset(item) for item in fields.items("datasets")),
         hyperparameters=forms.path(fields, "hyperparameters"),
-        seeds=forms.integers(fields, "seeds"),
+        seeds=() if unseeded else forms.integers(fields, "seeds"),
+        unseeded=unseeded,
         approach=read_approach(fields, "approach"),
     )
     fields.finish("code", "baseModel")

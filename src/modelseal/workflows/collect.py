@@ -15,6 +15,11 @@ from pathlib import Path
 from modelseal.evidence.builder import Builder, builder_from_environment
 from modelseal.evidence.environment.snapshot import Snapshot, take_snapshot
 from modelseal.evidence.facts import Fact, Finding
+from modelseal.evidence.source.working_tree import (
+    NoWorkingTree,
+    WorkingTree,
+    read_working_tree,
+)
 from modelseal.modelpack.build import Profile
 from modelseal.workflows.attest import Claim
 from modelseal.workflows.package import Packaged
@@ -38,6 +43,13 @@ class Build:
     def builder(self) -> Builder:
         """Who runs this build."""
         return builder_from_environment(self.environment)
+
+    @cached_property
+    def tree(self) -> WorkingTree | NoWorkingTree:
+        """What git says of the place that the model stands in, asked once for all collectors."""
+        code = self.made.project.training.code
+        commit = code.commit if code is not None else ""
+        return read_working_tree(self.directory, self.environment, compared_with=commit)
 
     @cached_property
     def snapshot(self) -> Snapshot:

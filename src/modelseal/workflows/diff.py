@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from modelseal.documents import parse_json_object
 from modelseal.errors import ContentError
+from modelseal.evidence.environment.compare import Difference
 from modelseal.evidence.versions import Advice, advise
 from modelseal.modelpack.media_types import FILEPATH
 from modelseal.modelpack.readers.families import MAX_CONFIG_BYTES, family_of, layers_of
@@ -22,7 +23,8 @@ from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.store import ReadableStore, fetch_bytes
 from modelseal.workflows.choose import Chosen, choose
 from modelseal.workflows.contents import contents_of
-from modelseal.workflows.inspect import claims_about
+from modelseal.workflows.environments import compare_environments
+from modelseal.workflows.inspect import Claim, claims_about
 
 # The digests of the layers once more: they are compared as files.
 _REPEATED = ("modelfs.diffIds", "rootfs.diff_ids")
@@ -47,6 +49,7 @@ class Comparison:
         files: by path, with digests; an archive stands for all that it holds.
         config: fields of the configs and annotations of the manifests, and how they are packed.
         statements: how many claims there are of a predicate type and a signer, **not verified**.
+        environment: of the builds, as their provenances claim, **not verified**.
         advice: which step of the version the changes ask for, and whether the versions take it.
     """
 
@@ -55,6 +58,7 @@ class Comparison:
     files: tuple[Change, ...]
     config: tuple[Change, ...]
     statements: tuple[Change, ...]
+    environment: tuple[Difference, ...]
     advice: Advice
 
     @property
@@ -92,13 +96,17 @@ def diff(left: Side, right: Side) -> Comparison:
         for n, (side, model) in enumerate(sides)
     ]
     published = left.published and right.published
-    claims = [_claims(side.store, model.subject) if published else {} for side, model in sides]
+    said = [
+        list(claims_about(side.store, model.subject)) if published else [] for side, model in sides
+    ]
+    claims = [_counted(found) for found in said]
     return Comparison(
         left=chosen[0].subject,
         right=chosen[1].subject,
         files=tuple(_changes(*files)),
         config=tuple(_changes(*config)),
         statements=tuple(_changes(*claims)),
+        environment=compare_environments(*said),
         advice=advise(*known),
     )
 
@@ -146,9 +154,9 @@ def _flat(items: Iterable[tuple[str, object]], prefix: str) -> Iterator[tuple[st
             yield name, json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def _claims(store: ReadableStore, subject: Descriptor) -> dict[str, str]:
+def _counted(claims: Iterable[Claim]) -> dict[str, str]:
     found: Counter[str] = Counter()
-    for claim in claims_about(store, subject):
+    for claim in claims:
         said = claim.statement
         kind = said.predicate_type or "unreadable"
         found[f"{kind} by {said.signer}" if said.signer else kind] += 1

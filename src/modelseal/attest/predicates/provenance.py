@@ -5,6 +5,7 @@
 Source: https://slsa.dev/spec/v1.2/provenance (the schema is that of v1.0).
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,8 @@ class ResourceDescriptor:
     name: str = ""
     uri: str = ""
     digest: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    """The resource itself, where it is small."""
     media_type: str = ""
     download_location: str = ""
     annotations: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +36,7 @@ class ResourceDescriptor:
             "name": self.name,
             "uri": self.uri,
             "digest": dict(self.digest),
+            "content": base64.b64encode(self.content).decode(),
             "mediaType": self.media_type,
             "downloadLocation": self.download_location,
             "annotations": dict(self.annotations),

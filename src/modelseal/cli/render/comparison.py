@@ -7,6 +7,7 @@ from typing import Any
 
 from modelseal.cli.render import as_json as json_form
 from modelseal.cli.render.text import printable
+from modelseal.evidence.environment.compare import Difference
 from modelseal.evidence.versions import Advice, Step
 from modelseal.workflows.diff import Change, Comparison
 
@@ -27,6 +28,7 @@ def as_text(item: Comparison) -> Iterator[str]:
     yield from _section("files", item.files)
     yield from _section("config", item.config)
     yield from _section("statements (claimed, not verified)", item.statements)
+    yield from _environment(item)
     if item.left.digest != item.right.digest:
         yield from _advice(item.advice)
 
@@ -40,6 +42,7 @@ def as_json(item: Comparison, left: str, right: str) -> dict[str, Any]:
         "changedFiles": [_change(change) for change in item.files],
         "changedConfig": [_change(change) for change in item.config],
         "changedUnverifiedStatements": [_change(change) for change in item.statements],
+        "changedUnverifiedEnvironment": [_change(change) for change in item.environment],
         "version": {
             "left": item.advice.left or None,
             "right": item.advice.right or None,
@@ -66,6 +69,13 @@ def _advice(item: Advice) -> Iterator[str]:
         yield printable(f"    not compared: {gap}")
 
 
+def _environment(item: Comparison) -> Iterator[str]:
+    if item.environment:
+        yield "environment of the build (claimed, not verified):"
+    for change in item.environment:
+        yield printable(f"  {change}")
+
+
 def _section(title: str, changes: tuple[Change, ...]) -> Iterator[str]:
     if changes:
         yield f"{title}:"
@@ -77,5 +87,5 @@ def _section(title: str, changes: tuple[Change, ...]) -> Iterator[str]:
             yield printable(f"    + {change.right}")
 
 
-def _change(change: Change) -> dict[str, str | None]:
+def _change(change: Change | Difference) -> dict[str, str | None]:
     return {"name": change.name, "left": change.left or None, "right": change.right or None}
