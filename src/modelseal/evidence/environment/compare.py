@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+_KINDS: Final = {"packages": "package", "condaPackages": "conda package"}
 _DIGEST_CHARACTERS: Final = len("sha256:") + 12
 
 
@@ -55,8 +56,8 @@ def _told(value: object) -> str:
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | frozenset[str]]]:
     for key, item in value.items():
         name = f"{prefix}{key}"
-        if name == "packages" and isinstance(item, list):
-            yield from _packages(item)
+        if name in _KINDS and isinstance(item, list):
+            yield from _packages(_KINDS[name], item)
         elif name == "accelerators.devices" and isinstance(item, list):
             yield name, ", ".join(map(device_in_words, item)) or "none"
         elif isinstance(item, dict):
@@ -67,15 +68,16 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield name, item if isinstance(item, str) else json.dumps(item, sort_keys=True)
 
 
-def _packages(items: list[Any]) -> Iterator[tuple[str, str]]:
+def _packages(kind: str, items: list[Any]) -> Iterator[tuple[str, str]]:
     told: dict[str, list[str]] = {}
     for item in items:
         fields = item if isinstance(item, dict) else {"name": json.dumps(item)}
-        digest = str(fields.get("recordDigest", ""))[:_DIGEST_CHARACTERS]
-        words = [str(fields.get("version", "")), digest, "editable" * bool(fields.get("editable"))]
+        digest = str(fields.get("recordDigest") or fields.get("archiveDigest") or "")
+        words = [str(fields.get(key, "")) for key in ("version", "build")]
+        words += [digest[:_DIGEST_CHARACTERS], "editable" * bool(fields.get("editable"))]
         told.setdefault(str(fields.get("name", "")), []).append(" ".join(filter(None, words)))
     for name, versions in told.items():
-        yield f"package {name}", ", ".join(sorted(versions))
+        yield f"{kind} {name}", ", ".join(sorted(versions))
 
 
 def device_in_words(device: object) -> str:

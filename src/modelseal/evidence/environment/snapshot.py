@@ -14,6 +14,7 @@ from typing import Any, Final
 from modelseal.documents import canonical_json
 from modelseal.errors import InvalidDocumentError, LimitExceededError
 from modelseal.evidence.environment.accelerators import accelerators
+from modelseal.evidence.environment.conda import conda_packages
 from modelseal.evidence.environment.container import Container, container
 from modelseal.evidence.environment.distributions import (
     InstalledDistribution,
@@ -73,6 +74,7 @@ def take_snapshot(
     *,
     root: Path = Path("/"),
     path: Sequence[str] | None = None,
+    prefix: Path = Path(sys.prefix),
 ) -> Snapshot:
     """Look at the environment of this process.
 
@@ -80,6 +82,7 @@ def take_snapshot(
         environment: of the process.
         root: `/`, or a tree that stands for it.
         path: where Python packages are looked for; None: where this Python does.
+        prefix: of this Python; a conda environment is one.
 
     Raises:
         LimitExceededError: it is larger than any environment that we take.
@@ -96,6 +99,7 @@ def take_snapshot(
             "accelerators": accelerators(root, environment),
             "python": _python(),
             "packages": [one.to_json() for one in packages],
+            "condaPackages": conda_packages(prefix),
             "container": inside.to_json(),
             "variables": variables(environment),
             "tools": {"modelseal": __version__},

@@ -32,6 +32,8 @@ def facts(snapshot: Snapshot) -> Iterator[Fact]:
         f"Python: {python['implementation']} {python['version']}, built by {python['compiler']}"
     )
     yield _verified(f"Python packages: {_packages(snapshot.distributions)}")
+    if value["condaPackages"]:
+        yield _verified(f"conda packages: {len(value['condaPackages'])}")
     yield _container(snapshot)
     if value["variables"]:
         told = ", ".join(f"{name}={item}" for name, item in value["variables"].items())

@@ -299,6 +299,27 @@ def test_an_editable_distribution_has_no_digest_and_is_told(tmp_path: Path) -> N
     assert finding.id == "package-without-digest"
 
 
+def test_packages_of_conda_are_told_with_their_build_and_archive(tmp_path: Path) -> None:
+    digest = "d" * 64
+    machines.write(
+        tmp_path / "conda-meta",
+        {
+            "cuda-cudart-12.4.127-0.json": json.dumps({"sha256": digest, "url": "https://a:b@c"}),
+            "libgcc-14.2.0-h77fa898_1.json": "no JSON",
+            "history": "",
+        },
+    )
+    found = take_snapshot({}, root=machines.debian(tmp_path), path=[], prefix=tmp_path)
+    cudart = {"name": "cuda-cudart", "version": "12.4.127", "build": "0"}
+    assert found.value["condaPackages"] == [
+        {**cudart, "archiveDigest": f"sha256:{digest}"},
+        {"name": "libgcc", "version": "14.2.0", "build": "h77fa898_1"},
+    ]
+    assert "conda packages: 2" in [fact.text for fact in words.facts(found)]
+    (change,) = differences({"condaPackages": [cudart]}, {"condaPackages": []})
+    assert str(change) == "conda package cuda-cudart: 12.4.127 0 → none"
+
+
 def test_of_two_distributions_of_one_name_the_one_that_is_imported_counts(tmp_path: Path) -> None:
     machines.distribution(tmp_path / "a", "My_Thing", "2.0")
     machines.distribution(tmp_path / "b", "my.thing", "1.0")
