@@ -4,16 +4,20 @@
 
 `train(directory)` fits scikit-learn's digits (1797 pictures of 8 x 8 pixels) and writes what a
 team would hand over: the weights as safetensors and ONNX, a model card, the hyper-parameters, the
-lock file, and an evaluation with the numbers that were measured. `predict(directory)` serves it.
+lock file, an evaluation with the numbers that were measured, a Croissant description of the data,
+and a `modelseal.yaml` that names all of it. `predict(directory)` serves it.
 
-By hand: `.venv/bin/python examples/train_digits.py DIR`.
+By hand: `.venv/bin/python examples/train_digits.py DIR [DATA]`; DATA is where the data are put
+that it was trained on, which are not part of the model.
 """
 
+import hashlib
 import json
 import shutil
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,45 @@ never saw it reads {percent} % right.
 """
 
 
+_PROJECT = """\
+apiVersion: modelseal.dev/v1
+kind: Model
+metadata:
+  name: digits
+  version: 0.1.0
+  description: Reads a handwritten digit from a picture of 8 x 8 grey pixels
+  licenses: [Apache-2.0]
+spec:
+  format: safetensors
+  family: mlp
+  architecture: MLPClassifier
+  precision: float32
+  requirements:
+    python: ">=3.11"
+    lock: requirements.lock
+    runtimes: [{{name: onnxruntime, version: ">=1.17"}}]
+  training:
+    datasets:
+      - name: digits
+        version: "{version}"
+        uri: file:digits.csv.gz
+        digest: sha256:{sha256}
+        croissant: data/croissant.json
+        license: CC-BY-4.0
+        personalData: none
+    hyperparameters: params.yaml
+    seeds: [{seed}]
+  evaluation: [eval/results.json]
+  signature:
+    inputs: [{{name: pixels, type: float32, shape: [batch, 64]}}]
+    outputs:
+      - {{name: label, type: int64, shape: [batch]}}
+      - {{name: probabilities, type: float32, shape: [batch, 10]}}
+"""
+_DATA_VERSION = "1998-07-01"
+_DATA_FILE = "digits.csv.gz"
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says about one picture that it was not trained on."""
@@ -73,8 +116,13 @@ class _Split:
     test_y: Any
 
 
-def train(directory: Path) -> None:
-    """Train the model and write its files into `directory`, which is made if it is not there."""
+def train(directory: Path, data: Path | None = None) -> None:
+    """Train the model and write its files into `directory`, which is made if it is not there.
+
+    Args:
+        directory: where the files of the model go.
+        data: where the data go that it was trained on; None: nowhere.
+    """
     from sklearn.neural_network import MLPClassifier
 
     split = _load()
@@ -90,6 +138,14 @@ def train(directory: Path) -> None:
     results = _evaluate(directory, split)
     _write_json(directory / "eval" / "results.json", results)
     _write_documents(directory, split, results["accuracy"])
+    content = _data_file()
+    sha256 = hashlib.sha256(content).hexdigest()
+    _write_json(directory / "data" / "croissant.json", _croissant(sha256, len(content)))
+    project = _PROJECT.format(version=_DATA_VERSION, sha256=sha256, seed=SEED)
+    (directory / "modelseal.yaml").write_text(project, encoding="utf-8")
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / _DATA_FILE).write_bytes(content)
 
 
 def predict(directory: Path, *, place: int = 0) -> Prediction:
@@ -120,6 +176,76 @@ def _load() -> _Split:
     )
     train_x, test_x, train_y, test_y = parts
     return _Split(train_x, train_y, test_x, test_y)
+
+
+def _data_file() -> bytes:
+    """Return the file that scikit-learn reads its digits from."""
+    return (resources.files("sklearn.datasets.data") / _DATA_FILE).read_bytes()
+
+
+def _croissant(sha256: str, size: int) -> dict[str, Any]:
+    """Describe the data as Croissant 1.1 has it: what they are, whose, and where from."""
+    return {
+        "@context": {
+            "@language": "en",
+            "@vocab": "https://schema.org/",
+            "cr": "http://mlcommons.org/croissant/",
+            "rai": "http://mlcommons.org/croissant/RAI/",
+            "dct": "http://purl.org/dc/terms/",
+            "prov": "http://www.w3.org/ns/prov#",
+            "duo": "http://purl.obolibrary.org/obo/DUO_",
+        },
+        "@type": "Dataset",
+        "dct:conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": "digits",
+        "description": "1797 pictures of handwritten digits, 8 x 8 pixels of 17 shades each: the "
+        "test set of UCI's optical recognition of handwritten digits.",
+        "license": "https://creativecommons.org/licenses/by/4.0/",
+        "url": "https://archive.ics.uci.edu/dataset/80",
+        "creator": [
+            {"@type": "Person", "name": "E. Alpaydin"},
+            {"@type": "Person", "name": "C. Kaynak"},
+        ],
+        "datePublished": _DATA_VERSION,
+        "version": _DATA_VERSION,
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": _DATA_FILE,
+                "name": _DATA_FILE,
+                "contentUrl": _DATA_FILE,
+                "contentSize": f"{size} B",
+                "encodingFormat": "application/gzip",
+                "sha256": sha256,
+            }
+        ],
+        "cr:recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "pictures",
+                "cr:field": [
+                    {"@type": "cr:Field", "@id": "pictures/pixels", "cr:dataType": "Integer"},
+                    {"@type": "cr:Field", "@id": "pictures/digit", "cr:dataType": "Integer"},
+                ],
+            }
+        ],
+        "prov:wasDerivedFrom": {
+            "@id": "https://archive.ics.uci.edu/dataset/80",
+            "prov:label": "Optical Recognition of Handwritten Digits, UCI",
+        },
+        "prov:wasGeneratedBy": {
+            "@type": "prov:Activity",
+            "prov:label": "bitmaps of forms, counted in blocks of 4 x 4 pixels",
+        },
+        "usageInfo": {
+            "@type": "DefinedTerm",
+            "name": "No restriction",
+            "termCode": "DUO_0000004",
+            "url": "duo:0000004",
+        },
+        "rai:personalSensitiveInformation": "None",
+        "rai:dataLimitations": "Digits of 13 writers; one size and one contrast",
+    }
 
 
 def _write_weights(directory: Path, model: Any, split: _Split) -> None:  # noqa: ANN401 - as above
@@ -223,4 +349,4 @@ def _decimal(number: float) -> str:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]))
+    train(*map(Path, sys.argv[1:3]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.cli import Command
 from tests.support.faulty_proxy import FaultyProxy
-from tests.support.model_factory import make_model
+from tests.support.model_factory import ATTESTED, make_model
 from tests.support.registries import NAMES, Registry, RegistryName
 from tests.support.sigstore import PrivateSigstore
 
@@ -143,7 +143,7 @@ def test_oras_reads_the_layout_that_modelseal_writes(
     modelseal("copy", "-r", source, "oci:carrier:1.4.0").check()
     found = oras("discover", "--oci-layout", "carrier:1.4.0", "--format", "json").check()
     referrers = json.loads(found.stdout)["referrers"]
-    assert len(referrers) == 2
+    assert len(referrers) == len(ATTESTED)
     assert {one["artifactType"] for one in referrers} == {
         "application/vnd.dev.sigstore.bundle.v0.3+json"
     }

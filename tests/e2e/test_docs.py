@@ -94,6 +94,7 @@ ANSWERS = {
     "tag": ("tag", "oci:store:1.4.0", "stable", "--output", "json"),
     "inspect": ("inspect", "oci:store:1.4.0", "--output", "json"),
     "explain": ("explain", "oci:store:1.4.0", "--output", "json"),
+    "lineage": ("lineage", "oci:store:1.4.0", "--output", "json"),
     "list": ("list", "oci:store", "--output", "json"),
     "key generate": ("key", "generate", "--output", "new.key", "--json"),
     "key list": ("key", "list", "oci:store", "--output", "json"),

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.support import cli, company_ca
 from tests.support.cli import Command
 from tests.support.faulty_proxy import Answered, Asked, FaultyProxy
-from tests.support.model_factory import make_model
+from tests.support.model_factory import ATTESTED, make_model
 from tests.support.registries import Registry
 from tests.support.sigstore import PrivateSigstore
 
@@ -195,7 +195,7 @@ def test_keyless_both_ways(
         *("--identity-token", private_sigstore.token_file(TRAINER)),
     ).check()
     answer = json.loads(published.stdout)
-    assert len(answer["attached"]) == 3
+    assert len(answer["attached"]) == len(ATTESTED) + 1
     issuer = ("--certificate-oidc-issuer", private_sigstore.issuer)
     whom = ("--certificate-identity", TRAINER, *issuer)
     done = modelseal("verify", "oci:store:1.4.0", "--oms", *whom, *trust).check()

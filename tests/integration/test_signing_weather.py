@@ -14,7 +14,7 @@ import pytest
 from tests.support.cli import Command
 from tests.support.faulty_proxy import Answered, Asked, FaultyProxy
 from tests.support.intoto import SUBJECT, statement
-from tests.support.model_factory import make_model
+from tests.support.model_factory import ATTESTED, make_model
 from tests.support.sigstore import PrivateSigstore
 
 from modelseal.errors import SigningError, UnavailableError
@@ -100,7 +100,7 @@ def test_a_rate_limit_is_told_and_waited_for(
     assert "sign: waiting 1." in done.stderr
     assert "the transparency log (Rekor) answered 429: slow down" in done.stderr
     assert "the certificate authority (Fulcio) answered 503" in done.stderr
-    assert len(json.loads(done.stdout)["statements"]) == 2
+    assert len(json.loads(done.stdout)["statements"]) == len(ATTESTED)
     assert weather.certificates == 2  # one was refused
 
 

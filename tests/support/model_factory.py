@@ -12,8 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from modelseal.attest.predicates.types import PROVENANCE, SCAI, SIGNATURE
+
 FEATURES, CLASSES = 4, 3
 WEIGHTS = tuple(place / 8 for place in range(FEATURES * CLASSES))
+
+ATTESTED = (SIGNATURE, PROVENANCE, SCAI)
+"""What `publish` signs about this model, and in this order: more evidence, more statements."""
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 _FLOAT32 = 1  # onnx.TensorProto.FLOAT

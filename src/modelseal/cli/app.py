@@ -18,6 +18,7 @@ from modelseal.cli.commands import (
     explain,
     inspect,
     key,
+    lineage,
     login,
     model,
     pull,
@@ -49,6 +50,7 @@ login.register(app)
 inspect.register(app)
 diff.register(app)
 explain.register(app)
+lineage.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(cache.app, name="cache")
 app.add_typer(referrers.app, name="referrers")

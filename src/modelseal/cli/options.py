@@ -196,6 +196,16 @@ SigningKey: TypeAlias = Annotated[
         rich_help_panel=_SIGNING,
     ),
 ]
+DataPlace: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="DIR|NAME=PATH",
+        help="Where the data lie that modelseal.yaml names: a directory, or the place of one "
+        "dataset; their digests are compared. Repeatable; the place itself is written nowhere.",
+        show_default=False,
+    ),
+]
 ByDigest: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -3,15 +3,20 @@
 """The materials of a build: what `modelseal.yaml` says the model was made from, with digests.
 
 They become the `resolvedDependencies` of an SLSA provenance. Digests of files come from the
-bytes that are packed; everything else is what the project declares.
+bytes that are packed, those of data from the data if these are at hand; everything else is what the
+project declares.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from modelseal.attest.predicates.provenance import ResourceDescriptor
 from modelseal.evidence.builder import Builder
-from modelseal.modelpack.project import FILE_NAME, Dataset, Project
+from modelseal.evidence.lineage.compare import personal_data, usage_rules
+from modelseal.evidence.lineage.described import Described
+from modelseal.modelpack.project import FILE_NAME, Project
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference
 
@@ -20,6 +25,7 @@ def materials(
     project: Project,
     files: Mapping[str, Digest],
     builder: Builder,
+    datasets: Sequence[Described],
     *,
     build_image: DigestReference | None = None,
 ) -> tuple[ResourceDescriptor, ...]:
@@ -29,12 +35,13 @@ def materials(
         project: the project file.
         files: the digest of every packed file, by its path.
         builder: what the CI system checked out.
+        datasets: the project's datasets, with what their Croissant files and bytes say.
         build_image: what the build runs in, if that is known.
     """
     return (
         *_sources(project, builder),
         *_base_model(project),
-        *(_dataset(dataset, files) for dataset in project.training.datasets),
+        *map(_dataset, datasets),
         *_files(project, files),
         *_image(project),
         *((_oci("build-image", build_image),) if build_image else ()),
@@ -76,19 +83,18 @@ def _oci(name: str, reference: DigestReference) -> ResourceDescriptor:
     return ResourceDescriptor(name=name, uri=f"oci://{reference}", digest=digest)
 
 
-def _dataset(dataset: Dataset, files: Mapping[str, Digest]) -> ResourceDescriptor:
-    digest = dataset.digest or files.get(dataset.croissant)
-    said = {
+def _dataset(item: Described) -> ResourceDescriptor:
+    dataset = item.dataset
+    said: dict[str, Any] = {
         "version": dataset.version,
         "license": dataset.license,
-        "personalData": dataset.personal_data,
+        "personalData": str(personal_data(item) or ""),
+        "legalBasis": dataset.legal_basis,
+        "usage": sorted({rule.action for rule in usage_rules(item) if rule.kind == "permission"}),
         "croissant": dataset.croissant,
     }
-    return ResourceDescriptor(
-        name=f"dataset:{dataset.name}",
-        uri=dataset.uri,
-        digest={digest.algorithm: digest.encoded} if digest else {},
-        annotations={key: value for key, value in said.items() if value},
+    return replace(
+        item.descriptor(), annotations={key: value for key, value in said.items() if value}
     )
 
 

@@ -131,7 +131,7 @@ def _training(found: Findings) -> Iterator[str]:
         yield "    datasets:  # with a digest each, they are materials of the provenance"
         yield from (f"      - name: {_scalar(item)}" for item in found.datasets)
     else:
-        yield '    # datasets: [{name: …, digest: "sha256:…", license: …, personalData: none}]'
+        yield '    # datasets: [{name: …, digest: "sha256:…", license: …, personalData: …}]'
     if found.hyperparameters:
         yield f"    hyperparameters: {_scalar(found.hyperparameters)}"
     else:

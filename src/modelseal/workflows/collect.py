@@ -15,12 +15,15 @@ from pathlib import Path
 from modelseal.evidence.builder import Builder, builder_from_environment
 from modelseal.evidence.environment.snapshot import Snapshot, take_snapshot
 from modelseal.evidence.facts import Fact, Finding
+from modelseal.evidence.lineage.described import Described, describe
+from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
 from modelseal.evidence.source.working_tree import (
     NoWorkingTree,
     WorkingTree,
     read_working_tree,
 )
 from modelseal.modelpack.build import Profile
+from modelseal.modelpack.digests import DigestCache
 from modelseal.workflows.attest import Claim
 from modelseal.workflows.package import Packaged
 
@@ -38,6 +41,10 @@ class Build:
     """Of the process."""
     started: datetime
     finished: datetime
+    data: DataPlaces = NOWHERE
+    """Where the data lie that the model learned from."""
+    digests: DigestCache | None = None
+    """Of files that need not be read again."""
 
     @property
     def builder(self) -> Builder:
@@ -50,6 +57,16 @@ class Build:
         code = self.made.project.training.code
         commit = code.commit if code is not None else ""
         return read_working_tree(self.directory, self.environment, compared_with=commit)
+
+    @cached_property
+    def datasets(self) -> tuple[Described, ...]:
+        """The data that the model learned from, described and compared once for all collectors.
+
+        Raises:
+            Error: as `describe` does.
+        """
+        made = self.made
+        return describe(self.directory, made.project, made.files, self.data, self.digests)
 
     @cached_property
     def snapshot(self) -> Snapshot:

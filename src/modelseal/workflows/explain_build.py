@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
 from modelseal.modelpack.build import Profile
 from modelseal.modelpack.digests import DigestCache
 from modelseal.oci.events import discard
@@ -33,6 +34,7 @@ def explain_build(
     profile: Profile = Profile.MODELPACK,
     digests: DigestCache | None = None,
     clock: Clock = system_clock,
+    data: DataPlaces = NOWHERE,
 ) -> BuildExplanation:
     """Build the model in `directory` in memory, and collect what `publish` would attest.
 
@@ -43,6 +45,7 @@ def explain_build(
         profile: what kind of artifact.
         digests: of files that need not be read again.
         clock: tells when the build began and ended.
+        data: where the data lie that the model learned from; their digests are compared.
 
     Raises:
         Error: as `package` and `collect` do. Nothing is stored, in any case.
@@ -57,5 +60,7 @@ def explain_build(
         environment=environment,
         started=started,
         finished=clock(),
+        data=data,
+        digests=digests,
     )
     return BuildExplanation(directory=directory, made=made, collected=collect(build, ALL))

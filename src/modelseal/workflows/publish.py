@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelseal.errors import ConflictError
+from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
 from modelseal.modelpack.build import Profile
 from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.store import BlobMounter
@@ -49,6 +50,7 @@ def publish(
     profile: Profile = Profile.MODELPACK,
     oms: bool = False,
     claims: Sequence[Claim] = (),
+    data: DataPlaces = NOWHERE,
 ) -> Publication:
     """Publish the model in `directory` under `tag`.
 
@@ -61,6 +63,7 @@ def publish(
         profile: what kind of artifact.
         oms: attach also an OMS signature of the files, made from the manifest alone.
         claims: what else to attest, with the same login.
+        data: where the data lie that the model learned from; their digests are compared.
 
     Raises:
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
@@ -87,6 +90,8 @@ def publish(
         environment=environment,
         started=started,
         finished=services.clock(),
+        data=data,
+        digests=services.digests,
     )
     collected = collect(build, ALL)
     said = [SIGNATURE_CLAIM, *collected.claims, *claims]

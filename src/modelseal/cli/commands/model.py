@@ -3,6 +3,7 @@
 """init, build, push, publish: from a model directory to a store."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from modelseal.cli.options import (
     CertificateChain,
     CertificateIdentity,
     CertificateIssuer,
+    DataPlace,
     DirectoryArgument,
     IdentityToken,
     IgnoreLimits,
@@ -109,6 +111,7 @@ def build(
             "Exit 1 when it does.",
         ),
     ] = "",
+    data: DataPlace = None,
     no_cache: NoMemory = False,
     certificate_identity: CertificateIdentity = "",
     certificate_oidc_issuer: CertificateIssuer = "",
@@ -132,7 +135,7 @@ def build(
     Example:
       modelseal build ./fraud
       modelseal build ./fraud --store oci:./out:1.4.0
-      modelseal build ./fraud --explain
+      modelseal build ./fraud --explain --data ./data
       modelseal build ./fraud --reproduce ghcr.io/acme/fraud:1.4.0 --key modelseal.key.pub
     """
     from modelseal.cli.answer import answer_json, answering
@@ -154,6 +157,8 @@ def build(
             "--explain, --reproduce and --store exclude each other",
             hint="the first two store nothing: choose one",
         )
+    if data and not explain:
+        raise UsageError("--data is for --explain", hint="say --explain, or publish with --data")
     if reproduce:
         chosen = settings(
             certificate_identity=certificate_identity,
@@ -171,7 +176,7 @@ def build(
     refuse_trust_alone(context)
     kind = asked or Profile.MODELPACK
     if explain:
-        _explain(directory, kind, remember=not no_cache, quiet=quiet)
+        _explain(directory, kind, data or (), remember=not no_cache, quiet=quiet)
         return
     named = parse_reference(store) if store else None
     if named is not None and not (
@@ -205,13 +210,17 @@ def build(
         typer.echo(str(built.subject.digest))
 
 
-def _explain(directory: Path, profile: "Profile", *, remember: bool, quiet: bool) -> None:
+def _explain(
+    directory: Path, profile: "Profile", data: Sequence[str], *, remember: bool, quiet: bool
+) -> None:
     from modelseal.cli.answer import answer_json, answer_text
     from modelseal.cli.progress import progress
     from modelseal.cli.render import as_json, evidence
     from modelseal.workflows.explain_build import explain_build
+    from modelseal.workflows.lineage import data_places
     from modelseal.workflows.remembering import known_digests
 
+    places = data_places(directory, data)
     with progress(quiet=quiet) as on_event:
         found = explain_build(
             directory,
@@ -219,6 +228,7 @@ def _explain(directory: Path, profile: "Profile", *, remember: bool, quiet: bool
             on_event=on_event,
             profile=profile,
             digests=known_digests(os.environ) if remember else None,
+            data=places,
         )
     if as_json.wanted():
         answer_json(evidence.as_json(found))
@@ -295,6 +305,7 @@ def publish(
     oms: SignOms = False,
     oms_file: OmsFile = None,
     attest: Attestations = None,
+    data: DataPlace = None,
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
     ignore_limits: IgnoreLimits = False,
@@ -325,6 +336,7 @@ def publish(
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
     from modelseal.workflows.attest import parse_claim
+    from modelseal.workflows.lineage import data_places
     from modelseal.workflows.oms import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
@@ -344,6 +356,7 @@ def publish(
     target = parse_reference(reference)
     tag = tag_of(target)
     claims = [parse_claim(text) for text in attest or ()]
+    places = data_places(directory, data or ())
     services = services_to_push(
         target.location,
         chosen.registry,
@@ -364,6 +377,7 @@ def publish(
             profile=Profile(profile.value),
             oms=oms or oms_file is not None,
             claims=claims,
+            data=places,
         )
     if oms_file is not None and done.oms is not None:
         write_signature(oms_file, done.oms.bundle)

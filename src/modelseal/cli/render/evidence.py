@@ -45,7 +45,7 @@ def as_text(item: "BuildExplanation") -> Iterator[str]:
     yield f"findings: {counted(findings)}"
     for number, finding in enumerate(findings, 1):
         yield ""
-        yield from _finding(number, finding)
+        yield from finding_lines(number, finding)
     yield ""
     yield "would be attested:"
     for claim in item.collected.claims:
@@ -94,7 +94,8 @@ def _by_topic(facts: Iterable[Fact]) -> Iterator[tuple[str, list[Fact]]]:
     yield from topics.items()
 
 
-def _finding(number: int, finding: Finding) -> Iterator[str]:
+def finding_lines(number: int, finding: Finding) -> Iterator[str]:
+    """Write one finding: what, where, and what to add or do."""
     yield printable(f"{number}. {finding.level}: {finding.message} [{finding.id}]")
     if finding.where:
         yield printable(f"   where: {finding.where}")

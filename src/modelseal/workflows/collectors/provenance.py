@@ -32,7 +32,11 @@ def collect_provenance(build: Build) -> Collected:
         internal_parameters=_internal(build),
         resolved_dependencies=(
             *materials(
-                made.project, made.files, builder, build_image=build.snapshot.container.image
+                made.project,
+                made.files,
+                builder,
+                build.datasets,
+                build_image=build.snapshot.container.image,
             ),
             *_outside_of_the_artifact(build),
         ),
