@@ -108,11 +108,10 @@ def installed_distributions(path: Sequence[str] | None = None) -> tuple[Installe
 
 
 def _read(distribution: metadata.Distribution) -> InstalledDistribution | None:
-    fields = distribution.metadata
+    name, version = _named(distribution)
     # What a killed installation leaves behind has no metadata, and is no distribution.
-    if not fields or "Name" not in fields or "Version" not in fields:
+    if not name or not version:
         return None
-    name, version = fields["Name"], fields["Version"]
     editable = _is_editable(distribution.read_text("direct_url.json"))
     # The RECORD of an editable one lists the path of a working tree, and not what is in it.
     record = "" if editable else distribution.read_text("RECORD") or ""
@@ -122,6 +121,24 @@ def _read(distribution: metadata.Distribution) -> InstalledDistribution | None:
         record_digest=record_digest(record, name),
         editable=editable,
     )
+
+
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Return name and version out of the metadata's head: below it there may be a whole manual."""
+    # The last one is a file by itself: an egg-info of distutils.
+    for place in ("METADATA", "PKG-INFO", ""):
+        text = distribution.read_text(place)
+        if text:
+            break
+    else:
+        return "", ""
+    head: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        key, _, value = line.partition(":")
+        head.setdefault(key.strip().lower(), value.strip())
+    return head.get("name", ""), head.get("version", "")
 
 
 def record_digest(record: str, name: str = "the package") -> str:

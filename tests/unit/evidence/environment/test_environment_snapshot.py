@@ -299,6 +299,21 @@ def test_an_editable_distribution_has_no_digest_and_is_told(tmp_path: Path) -> N
     assert finding.id == "package-without-digest"
 
 
+def test_old_and_broken_metadata_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    said = "Metadata-Version: 1.0\nName: Old_One\nVersion: 0.1\n\nName: not this\n"
+    machines.write(
+        tmp_path,
+        {
+            "Old_One-0.1.egg-info": said,
+            "eggs-2.egg-info/PKG-INFO": said.replace("Old_One", "eggs").replace("0.1", "2"),
+            "killed-1.dist-info/RECORD": "",
+            "odd-1.dist-info/METADATA": "\nName: odd\n",
+        },
+    )
+    found = installed_distributions([str(tmp_path)])
+    assert [(one.name, one.version) for one in found] == [("eggs", "2"), ("old-one", "0.1")]
+
+
 def test_packages_of_conda_are_told_with_their_build_and_archive(tmp_path: Path) -> None:
     digest = "d" * 64
     machines.write(
