@@ -72,11 +72,13 @@ spec:
   family: mlp
   architecture: MLPClassifier
   precision: float32
+  paramSize: 2.4K
   requirements:
     python: ">=3.11"
     lock: requirements.lock
     runtimes: [{{name: onnxruntime, version: ">=1.17"}}]
   training:
+    baseModel: none
     datasets:
       - name: digits
         version: "{version}"
@@ -235,7 +237,7 @@ def _croissant(sha256: str, size: int) -> dict[str, Any]:
         },
         "prov:wasGeneratedBy": {
             "@type": "prov:Activity",
-            "prov:label": "bitmaps of forms, counted in blocks of 4 x 4 pixels",
+            "prov:label": "counting the pixels of scanned forms in blocks of 4 x 4",
         },
         "usageInfo": {
             "@type": "DefinedTerm",

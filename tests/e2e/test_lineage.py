@@ -68,10 +68,10 @@ def test_data_at_hand_are_compared_and_data_elsewhere_said_to_be_unchecked(
     forked_modelseal: Command, home: Path
 ) -> None:
     told = forked_modelseal("lineage", "fraud", "--data", "data").check().stdout
-    assert f"verified  transactions: sha256:{SHA256}" in told
+    assert f"the data at hand (1 file) have the declared digest sha256:{SHA256}" in told
     assert "derived from Log of the card office" in told
     told = forked_modelseal("lineage", "fraud").check().stdout
-    assert "declared, not checked" in told
+    assert "not checked: the data are not at hand" in told
     (home / "data" / "tx.csv").write_bytes(CSV.upper())
     found = answer(forked_modelseal, "lineage", "fraud", "--data", "transactions=data/tx.csv")
     errors = {item["id"] for item in found["findings"] if item["level"] == "error"}
@@ -86,7 +86,7 @@ def test_what_is_not_declared_is_told_with_the_line_to_add(
     path.write_text(path.read_text().replace("        personalData: none\n", ""))
     told = forked_modelseal("build", "fraud", "--explain").check().stdout
     assert "whether transactions has personal data is not declared" in told
-    assert "personalData: none | personal | sensitive" in told
+    assert 'personalData: "<none, personal or sensitive>"' in told
     found = answer(forked_modelseal, "build", "fraud", "--explain")
     (claim,) = (it for it in found["claims"] if it["predicateType"].endswith("/scai/v0.3"))
     said = [it["attribute"] for it in claim["predicate"]["attributes"]]

@@ -378,7 +378,7 @@ def test_the_line_to_add_decides_nothing_by_itself(tmp_path: Path) -> None:
     add = findings(described(tmp_path, declared=""))["dataset-without-personal-data"].add
     head = "apiVersion: modelseal.dev/v1\nkind: Model\nmetadata: {name: m, version: 1.0.0}\n"
     text = f"{head}{add}".replace("spec:\n", "spec:\n  format: onnx\n")
-    with pytest.raises(InvalidProjectError, match=r"personalData is 'none \| pers"):
+    with pytest.raises(InvalidProjectError, match="placeholder <none, personal or sens"):
         parse_project(text.encode())
 
 

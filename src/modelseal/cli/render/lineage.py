@@ -96,9 +96,15 @@ _WORDS = {
 }
 
 
+def _condition(key: str, value: object) -> str:
+    return f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
 def _attribute(entry: Mapping[str, Any]) -> str:
     target = entry.get("target")
     name = target.get("name") if isinstance(target, dict) else ""
     conditions = entry.get("conditions")
-    told = f" ({json.dumps(conditions, ensure_ascii=False)})" if conditions else ""
+    told = ""
+    if isinstance(conditions, dict) and conditions:
+        told = f" ({', '.join(_condition(*pair) for pair in conditions.items())})"
     return f"{entry['attribute']}{f', of {name}' if name else ''}{told}"

@@ -38,33 +38,35 @@ def _of(item: Described) -> Iterator[Fact]:
 def _digest(item: Described) -> Iterator[Fact]:
     name, own = item.dataset.name, item.own
     if own.state is State.MATCHES and item.found is not None:
-        count = item.found.files
-        files = "the one file" if count == 1 else f"all {count} files"
-        yield _verified(f"{name}: {own.declared} is the digest of the data at hand, {files} read")
+        read = _count(item.found.files, "file")
+        yield _verified(f"{name}: the data at hand ({read}) have the declared digest {own.found}")
     elif own.state is State.UNDECLARED:
         yield _verified(f"{name}: the data at hand have the digest {own.found}; none is declared")
     elif own.state is State.ABSENT and own.declared:
-        yield _declared(f"{name}: {own.declared}, declared, not checked: the data are not at hand")
+        yield _declared(f"{name}: {own.declared}, not checked: the data are not at hand")
     elif own.state is State.ABSENT and (described := described_digest(item.croissant)):
         ((kind, digest),) = described.items()
-        yield _declared(f"{name}: {kind}:{digest}, as {item.dataset.croissant} has it, not checked")
+        path = item.dataset.croissant
+        yield _declared(f"{name}: {kind}:{digest} by {path}, not checked: not at hand")
     right = sum(file.state is State.MATCHES for file in item.files)
     rest = sum(file.state is State.ABSENT and bool(file.declared) for file in item.files)
     if right:
         path = item.dataset.croissant
-        yield _verified(f"{name}: {right} of {len(item.files)} files are what {path} describes")
+        of_all = f" of {len(item.files)}" if right < len(item.files) else ""
+        yield _verified(f"{name}: {_count(right, 'file')}{of_all} as {path} describes")
     if rest:
-        yield _declared(f"{name}: {_files(rest)} not checked: not at hand")
+        yield _declared(f"{name}: {_count(rest, 'file')} not checked: not at hand")
 
 
 def _description(item: Described, croissant: Croissant) -> Iterator[Fact]:
     name, path = item.dataset.name, item.dataset.croissant
     fields = sum(records.fields for records in croissant.record_sets)
-    parts = [f"{_files(len(croissant.files))}"]
+    parts = [_count(len(croissant.files), "file")]
     if croissant.file_sets:
-        parts.append(f"{len(croissant.file_sets)} sets of files")
+        parts.append(_count(len(croissant.file_sets), "file set"))
     if croissant.record_sets:
-        parts.append(f"{len(croissant.record_sets)} tables with {fields} fields")
+        tables = _count(len(croissant.record_sets), "table")
+        parts.append(f"{tables} with {_count(fields, 'field')}")
     by = f", by {_list(croissant.creators)}" if croissant.creators else ""
     yield _declared(
         f"{name}: described by {path} (Croissant {croissant.conforms_to}){by}: {', '.join(parts)}"
@@ -91,17 +93,13 @@ def _persons(item: Described) -> Iterator[Fact]:
 
 
 def _rule(rule: Rule) -> str:
-    words = {
-        "permission": "may be used for",
-        "prohibition": "may not be used for",
-        "obligation": "has to be used with",
-    }
+    words = {"permission": "use", "prohibition": "prohibited", "obligation": "duty of users"}
     conditions = [f"{it.left} {it.operator} {label(it.right)}".strip() for it in rule.constraints]
     where = f", on condition: {'; '.join(conditions)}" if conditions else ""
     told = label(rule.action)
     if told == rule.action and rule.name:
         told = f"{rule.name} ({rule.action})"
-    return f"{words[rule.kind]} {told}{where}"[:_SHOWN]
+    return f"{words[rule.kind]}: {told}{where}"[:_SHOWN]
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -110,8 +108,8 @@ def _list(texts: Sequence[str]) -> str:
     return f"{told} and {more} more" if more > 0 else told
 
 
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+def _count(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _declared(text: str) -> Fact:

@@ -34,7 +34,7 @@ def data_findings(datasets: Sequence[Described]) -> tuple[Finding, ...]:
                 id="model-without-datasets",
                 message="no dataset is named: what the model learned from is not known",
                 where=f"{FILE_NAME}: spec.training",
-                add="spec:\n  training:\n    datasets:\n      - name: what the data are called",
+                add='spec:\n  training:\n    datasets:\n      - name: "<what the data are called>"',
             ),
         )
     return tuple(finding for item in datasets for finding in _of(item))
@@ -92,7 +92,7 @@ def _described_otherwise(item: Described) -> str:
 
 
 def _missing_digest(item: Described) -> Finding:
-    line, hint = "digest: sha256:…", "modelseal lineage DIR --data PATH tells the digest"
+    line, hint = 'digest: "<sha256:…>"', "modelseal lineage DIR --data PATH tells the digest"
     if item.found is not None:
         found = item.found
         line = f"dirHash: {found.encoded}" if found.algorithm == "dirHash" else f"digest: {found}"
@@ -123,7 +123,7 @@ def _description(item: Described) -> Iterator[Finding]:
             "dataset-without-croissant",
             f"{dataset.name} has no Croissant file: where the data came from is not described",
             level=Level.NOTE,
-            add="croissant: data/croissant.json",
+            add='croissant: "<path of the file>"',
         )
     elif croissant.problems:
         count = len(croissant.problems)
@@ -147,7 +147,7 @@ def _version(item: Described) -> Iterator[Finding]:
             item,
             "dataset-without-version",
             f"{dataset.name} has no version",
-            add=f"version: {json.dumps(described) if described else '…'}",
+            add=f"version: {json.dumps(described or '<which state of the data>')}",
         )
     elif described and described != dataset.version:
         yield _finding(
@@ -169,7 +169,7 @@ def _licence(item: Described) -> Iterator[Finding]:
             "dataset-without-license",
             f"{dataset.name} has no licence"
             + (f"; {dataset.croissant} says {told}" if told else ""),
-            add="license: …",
+            add='license: "<SPDX expression>"',
             hint="an SPDX expression: https://spdx.org/licenses",
         )
         return
@@ -199,7 +199,7 @@ def _persons(item: Described) -> Iterator[Finding]:
             "dataset-without-personal-data",
             f"whether {dataset.name} has personal data is not declared"
             + (f"; {dataset.croissant} says: {told}" if told else ""),
-            add="personalData: none | personal | sensitive",
+            add='personalData: "<none, personal or sensitive>"',
             hint="write the one word that is true",
         )
     elif against:
@@ -220,7 +220,7 @@ def _persons(item: Described) -> Iterator[Finding]:
                 f"{dataset.name} has {PERSONAL_WORDS[dataset.personal_data]}, and no legal basis "
                 "is declared",
                 level=Level.ERROR if sensitive else Level.WARNING,
-                add=f"legalBasis: {' | '.join(LEGAL_BASES)}",
+                add=f'legalBasis: "<one of {", ".join(LEGAL_BASES)}>"',
                 hint="write the one word that is true, or the https:// address of another law's",
             )
     elif dataset.legal_basis and dataset.personal_data is PersonalData.NONE:
@@ -254,7 +254,7 @@ def _use(item: Described) -> Iterator[Finding]:
                 if documents
                 else ""
             ),
-            add="usage: […]",
+            add='usage: ["<DUO term>"]',
             hint="DUO terms such as DUO_0000004 (no restriction), DUO_0000042 (general research), "
             "DUO_0000046 (non-commercial); or usageInfo in the Croissant file",
         )
