@@ -186,6 +186,15 @@ FILE = {"@type": "cr:FileObject", "@id": "a"}
             "constraint has no rightOperand",
         ),
         ({"usageInfo": {"@type": "CreativeWork"}}, "usageInfo names nothing"),
+        (
+            {
+                "usageInfo": {
+                    "odrl:permission": {"odrl:action": "odrl:sell"},
+                    "odrl:prohibition": {"odrl:action": {"@id": "odrl:sell"}},
+                }
+            },
+            "permits and prohibits the same: odrl:sell",
+        ),
     ],
 )
 def test_what_can_be_understood_in_two_ways_is_refused_with_its_place(

@@ -357,6 +357,15 @@ def test_terms_of_an_odrl_offer_are_claimed_with_their_conditions(tmp_path: Path
     assert prohibited.attribute == "DATA_USE_PROHIBITED:odrl:sell"
 
 
+def test_terms_that_the_croissant_file_does_not_speak_of_are_claimed_too(tmp_path: Path) -> None:
+    item = described(
+        tmp_path,
+        declared="personalData: none\n        usage: [DUO_0000046]",
+        usageInfo={"odrl:prohibition": {"odrl:action": {"@id": "odrl:sell"}}},
+    )
+    assert attributes(item)[1:] == ["DATA_USE_PROHIBITED:odrl:sell", "DATA_USE:DUO_0000046"]
+
+
 def test_a_missing_declaration_is_a_finding_with_the_line_and_no_claim(tmp_path: Path) -> None:
     item = described(tmp_path, declared="", lines="", croissant=None)
     found = findings(item)
@@ -409,6 +418,11 @@ def test_the_line_to_add_decides_nothing_by_itself(tmp_path: Path) -> None:
         (
             "personalData: none\n        usage: [DUO_0000004]",
             {},
+            "dataset-usage-contradicts-croissant",
+        ),
+        (
+            "personalData: none\n        usage: [DUO_0000042]",
+            {"usageInfo": {"odrl:prohibition": {"odrl:action": {"@id": "duo:0000042"}}}},
             "dataset-usage-contradicts-croissant",
         ),
         (

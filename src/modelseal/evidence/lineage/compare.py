@@ -73,17 +73,24 @@ def usage_contradicts(item: Described) -> bool:
     """Tell whether the two name different terms of use."""
     declared = set(item.dataset.usage)
     described = _terms(item.croissant)
-    return bool(declared and described and declared != described)
+    return bool(
+        (declared and described and declared != described) or declared & _prohibited(item.croissant)
+    )
 
 
 def usage_rules(item: Described) -> tuple[Rule, ...]:
-    """Return the rules of use that are claimed: the Croissant file's, which say more, or ours."""
+    """Return the rules of use that are claimed: the Croissant file's, and ours that it lacks."""
     if item.refuted or item.unreadable or usage_contradicts(item):
         return ()
     described = item.croissant.usage.rules if item.croissant is not None else ()
-    if described:
-        return described
-    return tuple(Rule(kind="permission", action=term) for term in item.dataset.usage)
+    told = _terms(item.croissant)
+    ours = [term for term in item.dataset.usage if term not in told]
+    return (*described, *(Rule(kind="permission", action=term) for term in ours))
+
+
+def _prohibited(croissant: Croissant | None) -> set[str]:
+    rules = croissant.usage.rules if croissant is not None else ()
+    return {rule.action for rule in rules if rule.kind == "prohibition"}
 
 
 def _terms(croissant: Croissant | None) -> set[str]:

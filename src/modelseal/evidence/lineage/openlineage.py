@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from modelseal.attest.predicates.types import PROJECT
 from modelseal.errors import InvalidDocumentError
-from modelseal.evidence.lineage.runs import BASE_MODEL, CODE, DATASET, IMAGE, SOURCE, Input, Run
+from modelseal.evidence.lineage.runs import BASE_MODEL, SOURCES, Input, Run
 from modelseal.oci.descriptor import Digest
 from modelseal.version import __version__
 
@@ -23,7 +23,6 @@ NAMESPACE: Final = "modelseal"
 
 _SPEC: Final = "https://openlineage.io/spec"
 _RUN_EVENT: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
-_TYPES: Final = {DATASET: "FILE", BASE_MODEL: "MODEL", CODE: "FILE", SOURCE: "FILE", IMAGE: "FILE"}
 
 
 def run_id(subject: Digest, run: Run) -> str:
@@ -92,7 +91,9 @@ def _input(item: Input) -> dict[str, Any]:
     namespace, name = dataset_name(item.uri, item.name)
     facets: dict[str, Any] = {
         "datasetType": _facet(
-            "1-0-1/DatasetTypeDatasetFacet", datasetType=_TYPES[item.role], subType=item.role
+            "1-0-1/DatasetTypeDatasetFacet",
+            datasetType="MODEL" if item.role == BASE_MODEL else "FILE",
+            subType=item.role,
         )
     }
     version = item.said.get("version") or item.digest
@@ -141,7 +142,7 @@ def _job_facets(run: Run) -> dict[str, Any]:
             jobType="MODEL",
         )
     }
-    code = next((item for item in run.inputs if item.role in {CODE, SOURCE} and item.uri), None)
+    code = next((it for role in SOURCES for it in run.inputs if it.role == role and it.uri), None)
     if code is not None:
         url = code.uri.removeprefix("git+")
         commit = code.digest.removeprefix("gitCommit:") if "gitCommit:" in code.digest else ""

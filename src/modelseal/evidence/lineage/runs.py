@@ -19,8 +19,12 @@ DATASET: Final = "dataset"
 BASE_MODEL: Final = "base-model"
 CODE: Final = "code"
 SOURCE: Final = "source"
+WORKING_TREE: Final = "working-tree"
 IMAGE: Final = "image"
-_ROLES: Final = (BASE_MODEL, CODE, SOURCE, IMAGE)
+BUILD_IMAGE: Final = "build-image"
+SOURCES: Final = (CODE, SOURCE, WORKING_TREE)
+"""The roles of code: what is declared, what a CI system checked out, what git says."""
+_ROLES: Final = frozenset({BASE_MODEL, IMAGE, BUILD_IMAGE, *SOURCES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,7 @@ class Input:
     """What a model was made from.
 
     Attributes:
-        role: `dataset`, `base-model`, `code`, `source` or `image`.
+        role: `dataset`, `base-model`, `code`, `source`, `working-tree`, `image`, `build-image`.
         name: of a dataset; else the role.
         uri: where it is.
         digest: algorithm and value, `sha256:…`; empty when none is known.

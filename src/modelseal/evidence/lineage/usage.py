@@ -87,6 +87,13 @@ def read_usage(node: Node) -> Usage:
             documents.append(_document(item))
         if len(rules) > MAX_RULES:
             raise LimitExceededError(f"usageInfo has over {MAX_RULES} rules")
+    plain = {
+        kind: {it.action for it in rules if it.kind == kind and not it.constraints}
+        for kind in _KINDS
+    }
+    both = plain["permission"] & plain["prohibition"]
+    if both:
+        raise node.wrong(f"permits and prohibits the same: {', '.join(sorted(both))[:200]}")
     return Usage(rules=tuple(rules), documents=tuple(documents))
 
 
