@@ -60,6 +60,7 @@ def anchors(page: Path) -> set[str]:
         ("copy", "copying"),
         ("rotate", "rotation"),
         ("oms", "oms"),
+        ("environment", "environment-attestation"),
     ],
 )
 def test_a_page_has_the_steps_of_its_workflow_in_order_and_by_name(

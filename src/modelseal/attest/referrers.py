@@ -8,7 +8,7 @@ counts is the verified statement inside the bundle.
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +39,8 @@ from modelseal.oci.store import (
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 DOCUMENT = "application/vnd.modelseal.predicate.v1+json"
 """Artifact type of a predicate that is attested by its digest (docs/referrers.md)."""
+EVIDENCE = "application/vnd.modelseal.evidence.v1"
+"""Artifact type of what a statement names as its evidence (docs/environment-attestation.md)."""
 
 BUNDLE_PREFIX = "application/vnd.dev.sigstore.bundle"
 CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
@@ -120,16 +122,41 @@ def attach_document(
 ) -> Descriptor:
     """Store a predicate beside `subject`, unsigned; return the blob's descriptor.
 
-    The manifest that holds it is a referrer, so that it is copied along and not thrown away as
-    garbage. Raises as `ContentWriter.push` does.
+    Raises as `ContentWriter.push` does.
     """
-    layer = push_bytes(store, raw, media_type_of(predicate_type))
+    said = {PREDICATE_TYPE: predicate_type}
+    kind = media_type_of(predicate_type)
+    return _attach_blob(store, subject, raw, kind, created, artifact_type=DOCUMENT, said=said)
+
+
+def attach_evidence(
+    store: Store, subject: Descriptor, raw: bytes, media_type: str, created: datetime
+) -> Descriptor:
+    """Store what shows a statement beside `subject`, unsigned; return the blob's descriptor.
+
+    Raises as `ContentWriter.push` does.
+    """
+    return _attach_blob(store, subject, raw, media_type, created, artifact_type=EVIDENCE, said={})
+
+
+def _attach_blob(
+    store: Store,
+    subject: Descriptor,
+    raw: bytes,
+    media_type: str,
+    created: datetime,
+    *,
+    artifact_type: str,
+    said: Mapping[str, str],
+) -> Descriptor:
+    """Store a blob under a referrer: it is copied along, and not thrown away as garbage."""
+    layer = push_bytes(store, raw, media_type)
     store.push(EMPTY_DESCRIPTOR, BytesContent(EMPTY_BYTES))
     manifest = Manifest.build(
-        artifact_type=DOCUMENT,
+        artifact_type=artifact_type,
         layers=[layer],
         subject=subject,
-        annotations={PREDICATE_TYPE: predicate_type, CREATED_ANNOTATION: rfc3339(created)},
+        annotations={**said, CREATED_ANNOTATION: rfc3339(created)},
     )
     store.push(manifest.descriptor, BytesContent(manifest.raw))
     return layer

@@ -15,6 +15,7 @@ from modelseal.cli.commands import (
     cache,
     copy,
     diff,
+    environment,
     explain,
     inspect,
     key,
@@ -52,6 +53,7 @@ diff.register(app)
 explain.register(app)
 lineage.register(app)
 app.add_typer(key.app, name="key")
+app.add_typer(environment.app, name="environment")
 app.add_typer(cache.app, name="cache")
 app.add_typer(referrers.app, name="referrers")
 app.add_typer(trust.app, name="trust")

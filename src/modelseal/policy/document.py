@@ -15,6 +15,7 @@ from modelseal.documents import Fields, nearest, parse_yaml
 from modelseal.errors import ContentError, InvalidPolicyError, UsageError
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.checks.check import Check
+from modelseal.policy.checks.environment import Environment
 from modelseal.policy.checks.provenance import BuiltBy
 from modelseal.policy.checks.resource import LAYOUT, Resource, repository_of
 from modelseal.policy.roles import Member, Role
@@ -290,9 +291,50 @@ def _places(with_: Fields, key: str, *also: str) -> tuple[str, ...]:
     return places
 
 
+_AK = re.compile(r"(?:000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128}|sha256:[0-9a-f]{64})")
+_PCR_VALUES = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+
+def _environment(rule: str, roles: Mapping[str, Role], with_: Fields) -> Check:
+    keys = with_.texts("attestationKeys")
+    if not keys or not all(_AK.fullmatch(key) for key in keys):
+        raise with_.wrong(
+            "attestationKeys",
+            "does not list names of attestation keys",
+            hint="write what `modelseal environment verify` shows: 000b and 64 hex digits, or "
+            "sha256: and 64 for the key alone",
+        )
+    pcrs = with_.mapping("pcrs") if with_.has("pcrs") else None
+    values = {} if pcrs is None else {bank: _bank(pcrs, bank) for bank in pcrs.keys()}  # noqa: SIM118
+    if pcrs is not None and not values:
+        raise with_.wrong("pcrs", "is empty", hint="leave it out, or say which values are asked")
+    return Environment(rule, _role(with_, roles), frozenset(keys), MappingProxyType(values))
+
+
+def _bank(pcrs: Fields, bank: str) -> Mapping[int, frozenset[str]]:
+    size = _PCR_VALUES.get(bank)
+    if size is None:
+        raise pcrs.wrong(bank, "is no bank", hint=f"banks: {', '.join(_PCR_VALUES)}")
+    values = pcrs.mapping(bank, required=True)
+    found = {}
+    for number in values.keys():  # noqa: SIM118 - Fields is no dictionary
+        several = isinstance(values.raw(number), list)
+        allowed = values.texts(number) if several else (values.text(number, required=True),)
+        if not re.fullmatch(r"[0-9]|1[0-9]|2[0-3]", number) or not allowed:
+            raise values.wrong(number, "is no PCR with a value", hint='write "7": HEX')
+        for value in allowed:
+            if not re.fullmatch(rf"[0-9a-f]{{{size}}}", value):
+                raise values.wrong(number, f"is not {size} lower-case hex digits")
+        found[int(number)] = frozenset(allowed)
+    if not found:
+        raise pcrs.wrong(bank, "is empty", hint='write "7": HEX')
+    return MappingProxyType(found)
+
+
 _RULES: Mapping[str, Callable[[str, Mapping[str, Role], Fields], Check]] = {
     "signed": _signed,
     "attested": _attested,
     "provenance": _provenance,
     "resource": _resource,
+    "environment": _environment,
 }

@@ -4,8 +4,9 @@
 
 from datetime import datetime
 
-from modelseal.attest.predicates.types import PROVENANCE
+from modelseal.attest.predicates.types import PROVENANCE, SCAI
 from modelseal.policy.checks.attested import Attested
+from modelseal.policy.checks.environment import Environment
 from modelseal.policy.checks.provenance import BuiltBy
 from modelseal.policy.decision import Decision
 from modelseal.policy.document import Policy
@@ -32,4 +33,10 @@ def asked_types(policy: Policy) -> frozenset[str]:
     """Return the predicate types that the rules ask for, as far as it is known."""
     asked = frozenset(c.predicate_type for c in policy.checks if isinstance(c, Attested))
     built = any(isinstance(check, BuiltBy) for check in policy.checks)
-    return asked | ({PROVENANCE} if built else frozenset())
+    environments = {SCAI} if asks_for_environments(policy) else frozenset()
+    return asked | ({PROVENANCE} if built else frozenset()) | environments
+
+
+def asks_for_environments(policy: Policy) -> bool:
+    """Tell whether a rule needs the evidence about environments, which has to be read then."""
+    return any(isinstance(check, Environment) for check in policy.checks)

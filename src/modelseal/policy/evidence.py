@@ -5,6 +5,7 @@
 from dataclasses import dataclass
 
 from modelseal.oci.descriptor import Digest
+from modelseal.trust.environment import ProvenEnvironment
 from modelseal.trust.identity import VerifiedStatement
 
 
@@ -17,6 +18,7 @@ class Evidence:
         statements: about it.
         location: the repository that the caller takes it from, `registry/repository` or
             `oci:PATH`, as the caller named it; empty when that is not known.
+        environments: what some of the statements are about, and the evidence that shows it.
 
     Raises `ValueError` when a statement is about something else: that is a bug of the caller.
     """
@@ -24,9 +26,13 @@ class Evidence:
     subject: Digest
     statements: tuple[VerifiedStatement, ...]
     location: str = ""
+    environments: tuple[ProvenEnvironment, ...] = ()
 
     def __post_init__(self) -> None:
-        if any(statement.subject != self.subject for statement in self.statements):
+        about = {statement.subject for statement in self.statements}
+        about |= {proof.quote.subject for proof in self.environments}
+        about |= {proof.statement.subject for proof in self.environments}
+        if about - {self.subject}:
             raise ValueError(f"evidence about something else than {self.subject}")
 
     def of_type(self, predicate_type: str) -> tuple[VerifiedStatement, ...]:

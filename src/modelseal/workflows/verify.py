@@ -18,8 +18,14 @@ from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.store import ReadableStore
 from modelseal.policy.decision import Decision
 from modelseal.policy.document import Policy
-from modelseal.policy.evaluate import asked_types, evaluate, is_positive
+from modelseal.policy.evaluate import (
+    asked_types,
+    asks_for_environments,
+    evaluate,
+    is_positive,
+)
 from modelseal.policy.evidence import Evidence
+from modelseal.trust.environment import ProvenEnvironment
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.workflows.choose import Chosen, choose, document_of
 from modelseal.workflows.gather import ANOTHER_KIND, Gathered, Rejection, gather
@@ -98,10 +104,12 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
         wanted=asked_types(trust.policy),
         enough=partial(_enough, trust.policy, subject.digest, clock()),
     )
+    #     So is the evidence about a machine, if a rule asks for one.
     gathered = read_documents(store, gathered, lambda kind: trust.asked_type in {"", kind})
+    gathered, environments = _environments(store, gathered, trust.policy)
 
     # (4) Decide, from verified statements and the clock alone.
-    evidence = Evidence(subject.digest, gathered.statements, str(store))
+    evidence = Evidence(subject.digest, gathered.statements, str(store), environments)
     decision = evaluate(trust.policy, evidence, clock())
     verification = Verification(
         subject=subject,
@@ -117,6 +125,17 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     if trust.from_policy_file:
         raise _denied(verification)
     raise _not_verified(verification, trust.asked_type, gathered)
+
+
+def _environments(
+    store: ReadableStore, gathered: Gathered, policy: Policy
+) -> tuple[Gathered, tuple[ProvenEnvironment, ...]]:
+    if not asks_for_environments(policy):
+        return gathered, ()
+    from modelseal.workflows.environment_evidence import read_quotes
+
+    proofs, refused = read_quotes(store, gathered.statements)
+    return replace(gathered, rejections=(*gathered.rejections, *refused)), tuple(proofs)
 
 
 def _enough(
