@@ -99,7 +99,7 @@ def test_another_key_other_values_another_signer_and_nothing_are_refused(
     assert "[other-pcrs]" in place.verify("--pcr", f"sha256:7={'00' * 32}", code=11)
     assert "[other-pcrs]" in place.verify("--pcr", f"sha256:9={'00' * 32}", code=11)
     place.modelseal("key", "generate", "--output", tmp_path / "o", env=SECRET).check()
-    words = ["environment", "verify", REF, "--key", tmp_path / "o.pub"]
+    words = ["environment", "verify", REF, "--key", str(tmp_path / "o.pub")]
     done = place.modelseal(*words, "--ak", place.key.public).check(11)
     assert "[other-key]" in done.stderr
     bare = place.verify(reference="oci:./store:1.5.0", code=11)
@@ -129,7 +129,7 @@ def test_a_quote_for_another_model_is_refused(place: Place, quoted: dict[str, ob
     }
     file = place.modelseal.home / "replayed.json"
     file.write_text(json.dumps(predicate))
-    words = ["attest", "oci:./store:1.5.0", "--type", "scai", "--predicate", file, *SIGN]
+    words = ["attest", "oci:./store:1.5.0", "--type", "scai", "--predicate", str(file), *SIGN]
     place.modelseal(*words, env=SECRET).check()
     refused = place.verify(reference="oci:./store:1.5.0", code=11)
     assert "[wrong-nonce]" in refused

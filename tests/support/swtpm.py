@@ -54,7 +54,7 @@ class SoftwareTpm:
         """Make an attestation key and keep it under a handle."""
         area = self.directory / f"{handle}.pub"
         authorised = ["-p", auth] if auth else []
-        words = ["-C", "ek.ctx", "-c", "ak.ctx", *_KINDS[kind], "-u", area, *authorised]
+        words = ["-C", "ek.ctx", "-c", "ak.ctx", *_KINDS[kind], "-u", str(area), *authorised]
         self.run("tpm2_createak", *words)
         self._keep("ak.ctx", handle)
         return AttestationKey(handle, area)

@@ -242,8 +242,8 @@ def _of_training(left: Training, right: Training) -> Iterator[Reason]:
                 else (Step.MINOR, "trained on other data")
             )
             yield Reason(step, text)
-        elif name == "approach":
-            yield Reason(Step.PATCH, "how it learns is described otherwise")
+        elif name in {"approach", "from_scratch", "unseeded"}:
+            yield Reason(Step.PATCH, "how it was trained is described otherwise")
         else:
             yield Reason(Step.MINOR, f"trained otherwise: {name}")
 

@@ -51,6 +51,8 @@ NO_INPUTS = {
     *("training.datasets.uri", "training.datasets.license", "training.datasets.personal_data"),
     *("training.datasets.legal_basis", "training.datasets.usage", "training.datasets.governance"),
     *("task", "training.approach", "considerations"),
+    # Declared to be none: as little an input as what is not said.
+    *("training.from_scratch", "training.unseeded"),
     # Which files are packed: the files themselves are inputs.
     *("files.pattern", "files.kind"),
     # Where it may run: what it did run in is the lock and the image.
