@@ -96,7 +96,7 @@ spec:
       - {{name: label, type: int64, shape: [batch]}}
       - {{name: probabilities, type: float32, shape: [batch, 10]}}
 """
-_DATA_VERSION = "1998-07-01"
+_DATA_VERSION = "1.0.0"
 _DATA_FILE = "digits.csv.gz"
 
 
@@ -194,6 +194,7 @@ def _croissant(sha256: str, size: int) -> dict[str, Any]:
             "cr": "http://mlcommons.org/croissant/",
             "rai": "http://mlcommons.org/croissant/RAI/",
             "dct": "http://purl.org/dc/terms/",
+            "sc": "https://schema.org/",
             "prov": "http://www.w3.org/ns/prov#",
             "duo": "http://purl.obolibrary.org/obo/DUO_",
         },
@@ -208,7 +209,7 @@ def _croissant(sha256: str, size: int) -> dict[str, Any]:
             {"@type": "Person", "name": "E. Alpaydin"},
             {"@type": "Person", "name": "C. Kaynak"},
         ],
-        "datePublished": _DATA_VERSION,
+        "datePublished": "1998-07-01",
         "version": _DATA_VERSION,
         "distribution": [
             {
@@ -225,12 +226,24 @@ def _croissant(sha256: str, size: int) -> dict[str, Any]:
             {
                 "@type": "cr:RecordSet",
                 "@id": "pictures",
+                "name": "pictures",
                 "cr:field": [
-                    {"@type": "cr:Field", "@id": "pictures/pixels", "cr:dataType": "Integer"},
-                    {"@type": "cr:Field", "@id": "pictures/digit", "cr:dataType": "Integer"},
+                    {
+                        "@type": "cr:Field",
+                        "@id": "pictures/line",
+                        "name": "line",
+                        "description": "64 shades from 0 to 16, then the digit, with commas",
+                        "cr:dataType": {"@id": "sc:Text"},
+                        "cr:source": {
+                            "cr:fileObject": {"@id": _DATA_FILE},
+                            "cr:extract": {"cr:fileProperty": "lines"},
+                        },
+                    }
                 ],
             }
         ],
+        "cr:citeAs": "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI "
+        "Machine Learning Repository, 1998. https://doi.org/10.24432/C50P49",
         "prov:wasDerivedFrom": {
             "@id": "https://archive.ics.uci.edu/dataset/80",
             "prov:label": "Optical Recognition of Handwritten Digits, UCI",

@@ -27,6 +27,7 @@ COMMANDS = [
     ("verify",),
     ("pull",),
     ("inspect",),
+    ("lineage",),
     ("list",),
     ("key", "generate"),
 ]

@@ -22,7 +22,7 @@ from modelseal.evidence.lineage.croissant import (
     RecordSet,
     Rule,
 )
-from modelseal.evidence.lineage.jsonld import MAX_TERMS, Context, canonical
+from modelseal.evidence.lineage.jsonld import MAX_KEYS, MAX_TERMS, Context, canonical
 from modelseal.evidence.lineage.reader import (
     MAX_CROISSANT_BYTES,
     MAX_RECORD_SETS,
@@ -276,9 +276,19 @@ def test_a_duo_term_has_one_spelling(text: str, term: str) -> None:
             },
             "over 1000 rules",
         ),
+        (
+            lambda: {"@context": {f"t{n}": f"t{n + 1}:x" for n in range(MAX_TERMS)}},
+            "is defined through too many",
+        ),
+        (lambda: {"@context": {"p": f"https://{'x' * 1000}/"}}, "IRI of over 1000 characters"),
+        (lambda: {"creator": {f"k{n}": 0 for n in range(MAX_KEYS + 1)}}, "over 10000 keys"),
+        (
+            lambda: {"usageInfo": {"odrl:permission": {"odrl:action": "x" * 1001}}},
+            "a term of use has over 1000 characters",
+        ),
         (lambda: {"description": "x" * MAX_CROISSANT_BYTES}, "larger than 16 MiB"),
     ],
-    ids=["resources", "record sets", "terms", "rules", "bytes"],
+    ids=["resources", "record sets", "terms", "rules", "chain", "IRI", "keys", "term", "bytes"],
 )
 def test_what_a_stranger_controls_has_a_limit(
     make: Callable[[], dict[str, Any]], message: str

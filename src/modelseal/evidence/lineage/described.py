@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from modelseal.attest.predicates.provenance import ResourceDescriptor
-from modelseal.errors import ContentError, InvalidProjectError
+from modelseal.errors import ContentError, InvalidProjectError, StorageError
 from modelseal.evidence.lineage.croissant import MEDIA_TYPE, Croissant, FileObject
 from modelseal.evidence.lineage.digests import DataDigest, dir_hash, hash_data
 from modelseal.evidence.lineage.places import DataPlaces, local_path
@@ -211,7 +211,7 @@ class _Comparison:
         if at_hand is None:
             return Checked(what=file.id, state=State.ABSENT, declared=declared)
         name, path = at_hand
-        size = path.stat().st_size
+        size = _size(path)
         if file.size is not None and file.size != size:
             said, seen = f"{file.size} bytes", f"{size} bytes"
             return Checked(what=name, state=State.DIFFERS, declared=said, found=seen)
@@ -224,6 +224,13 @@ class _Comparison:
         if key not in self._hashed:
             self._hashed[key] = hash_data(path, self._known, algorithm=algorithm)
         return self._hashed[key]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StorageError(f"cannot look at {path}: {error.strerror}") from error
 
 
 def _state(declared: str, found: str) -> State:

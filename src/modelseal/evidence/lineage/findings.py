@@ -76,8 +76,8 @@ def _of_file(item: Described, file: Checked) -> Finding:
     return _finding(
         item,
         "dataset-file-digest-mismatch",
-        f"{item.dataset.name}: {file.what} is not what {item.dataset.croissant} describes: "
-        f"{file.declared} there, {file.found} on the disk",
+        f"{item.dataset.name}: {file.what[:_SHOWN]} is not what {item.dataset.croissant} "
+        f"describes: {file.declared} there, {file.found} on the disk",
         level=Level.ERROR,
         hint="find out which is right: these may not be the data that the model learned from",
     )

@@ -17,6 +17,10 @@ from modelseal.errors import InvalidDocumentError, LimitExceededError
 
 MAX_TERMS: Final = 1000
 """Most terms that a context defines."""
+MAX_IRI_LENGTH: Final = 1000
+"""Longest IRI that a term of a context stands for: it is written out wherever the term stands."""
+MAX_KEYS: Final = 10_000
+"""Most keys of one object."""
 
 _HTTP: Final = ("http://", "https://")
 _NAMESPACES: Final = {
@@ -33,6 +37,7 @@ _ALIASED: Final = frozenset({"@id", "@type", "@value", "@language"})
 _TERM_KEYS: Final = frozenset({"@id", "@type", "@container", "@language", "@prefix", "@protected"})
 _UNTAKEN: Final = frozenset({"@graph", "@reverse", "@included", "@nest"})
 _IGNORED: Final = ""
+_MAX_PREFIXES: Final = 8  # through which one term is defined
 
 
 def canonical(iri: str) -> str:
@@ -133,11 +138,27 @@ class _Reading:
             return ""
         if not isinstance(value, str):
             raise self._wrong(key, "has to be text")
-        return value
+        return _short(value, self._where)
 
     def _term(self, word: str, vocabulary: str, above: tuple[str, ...]) -> str:
         if word in above:
             raise self._wrong(word, "is defined by itself")
+        if len(above) > _MAX_PREFIXES:
+            raise LimitExceededError(f"{self._where}: {word[:80]} is defined through too many")
+        value = self._iri(word, vocabulary)
+        if value in {_IGNORED, *_ALIASED}:
+            return value
+        prefix, colon, rest = value.partition(":")
+        if colon and not rest.startswith("//") and prefix in self._raw and prefix != word:
+            above = (*above, word)
+            spelled = Context._spelled(self._term(prefix, vocabulary, above))  # noqa: SLF001
+            return canonical(_short(spelled + rest, self._where))
+        if not colon:
+            raise self._wrong(word, f"is {value[:80]!r}, which is not an absolute IRI")
+        return canonical(_short(value, self._where))
+
+    def _iri(self, word: str, vocabulary: str) -> str:
+        """Return what a term is defined as; `""`: it means nothing."""
         value = self._raw[word]
         if value is None:
             return _IGNORED
@@ -148,21 +169,25 @@ class _Reading:
             value = value.get("@id", Context._spelled(vocabulary) + word)  # noqa: SLF001
         if not isinstance(value, str) or not value:
             raise self._wrong(word, "has to be an IRI")
-        if value.startswith("@"):
-            if value not in _ALIASED:
-                raise self._wrong(word, f"stands for {value[:40]!r}, which is not taken")
-            return value
-        prefix, colon, rest = value.partition(":")
-        if colon and not rest.startswith("//") and prefix in self._raw and prefix != word:
-            return canonical(
-                Context._spelled(self._term(prefix, vocabulary, (*above, word))) + rest  # noqa: SLF001
-            )
-        if not colon:
-            raise self._wrong(word, f"is {value[:80]!r}, which is not an absolute IRI")
-        return canonical(value)
+        if value.startswith("@") and value not in _ALIASED:
+            raise self._wrong(word, f"stands for {value[:40]!r}, which is not taken")
+        return value
 
     def _wrong(self, key: str, why: str) -> InvalidDocumentError:
         return InvalidDocumentError(f"{self._where}: {key[:80]} {why}")
+
+
+def _short(iri: str, where: str) -> str:
+    if len(iri) > MAX_IRI_LENGTH:
+        raise LimitExceededError(f"{where} has an IRI of over {MAX_IRI_LENGTH} characters")
+    return iri
+
+
+def _expanded(value: dict[str, Any], where: str, context: Context) -> list[tuple[str, str, Any]]:
+    """Return the canonical name, the key and the value of each field."""
+    if len(value) > MAX_KEYS:
+        raise LimitExceededError(f"{where or 'the document'} has over {MAX_KEYS} keys")
+    return [(context.expand(key), key, item) for key, item in value.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +210,7 @@ class Node:
         if not isinstance(value, dict):
             raise InvalidDocumentError(f"{where or 'the document'} is not an object")
         fields: dict[str, tuple[str, Any]] = {}
-        for key, item in value.items():
-            name = context.expand(key)
+        for name, key, item in _expanded(value, where, context):
             at = f"{where}.{key}" if where else key
             if name in fields:
                 raise InvalidDocumentError(
@@ -297,7 +321,7 @@ class Node:
         """Return language (may be empty) and text of one value."""
         language: object = ""
         if isinstance(value, dict):
-            expanded = {self.context.expand(key): item for key, item in value.items()}
+            expanded = {name: item for name, _, item in _expanded(value, where, self.context)}
             language = expanded.get("@language", "")
             value = expanded.get("@value", expanded.get("@id"))
         if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the data of a model lie on this machine: told by the user, written down nowhere."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,7 @@ from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from modelseal.documents import nearest
-from modelseal.errors import UnsafePathError, UsageError
+from modelseal.errors import StorageError, UnsafePathError, UsageError
 from modelseal.modelpack.paths import check_relative_path
 from modelseal.modelpack.project import Dataset
 
@@ -42,7 +43,7 @@ class DataPlaces:
                     raise UsageError(f"--data says twice where {name} lies")
                 named[name] = _existing(Path(path))
                 continue
-            if separator and not Path(text).is_dir():
+            if separator and not os.path.isdir(text):  # noqa: PTH112 - it raises for no path
                 known = ", ".join(sorted(names)) or "none: modelseal.yaml names no datasets"
                 raise UsageError(
                     f"--data {text[:200]!r}: no dataset is called {name[:80]!r}"
@@ -111,14 +112,17 @@ def _below(base: Path, path: str) -> Path | None:
     except UnsafePathError:
         return None
     found = base
-    for part in PurePosixPath(path).parts:
-        found /= part
-        if found.is_symlink():
-            return None
-    return found if found.exists() else None
+    try:
+        for part in PurePosixPath(path).parts:
+            found /= part
+            if found.is_symlink():
+                return None
+        return found if found.exists() else None
+    except OSError as error:
+        raise StorageError(f"cannot look at {found}: {error.strerror}") from error
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - it raises for no path
         raise UsageError(f"--data: there is no {path}", hint="name where the data lie")
     return path.resolve()

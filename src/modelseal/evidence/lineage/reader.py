@@ -33,6 +33,7 @@ MAX_RESOURCES: Final = 20_000
 MAX_RECORD_SETS: Final = 10_000
 """Most record sets in one."""
 
+_MAX_MESSAGE: Final = 1000
 _CONFORMS: Final = re.compile(r"https?://mlcommons\.org/croissant/(1\.[0-9]{1,3})/?")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _MD5: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -59,8 +60,10 @@ def parse_croissant(raw: bytes, what: str) -> Croissant:
         node = Node.of(document, "", Context.parse(document.get("@context", {})))
         return _Reader(node).read()
     except InvalidDocumentError as error:
+        # The place is made of the file's own words, which may be of any length.
         raise InvalidDocumentError(
-            f"{what}: {error}", hint="https://docs.mlcommons.org/croissant describes the format"
+            f"{what}: {error}"[:_MAX_MESSAGE],
+            hint="https://docs.mlcommons.org/croissant describes the format",
         ) from error
     except LimitExceededError as error:
         raise LimitExceededError(f"{what}: {error}") from error

@@ -16,6 +16,8 @@ from modelseal.evidence.lineage.jsonld import Context, Node, canonical
 
 MAX_RULES: Final = 1000
 """Most terms of use, and most conditions of one, that a description has."""
+MAX_TERM_LENGTH: Final = 1000
+"""Longest term of use, in characters."""
 
 DUO_LABELS: Final = {
     "DUO_0000004": "no restriction",
@@ -109,7 +111,7 @@ def _defined(item: Node) -> Rule:
     terms = {term for text in said if (term := duo_term(_expanded(text, item.context)))}
     if len(terms) > 1:
         raise item.wrong(f"is two terms at once: {' and '.join(sorted(terms))}")
-    action = terms.pop() if terms else (_expanded(said[0], item.context) if said else "")
+    action = terms.pop() if terms else (_told(said[0], item.context) if said else "")
     if not action:
         raise item.wrong("has neither termCode nor url")
     return Rule(kind="permission", action=action, name=item.text("sc:name"))
@@ -165,6 +167,8 @@ def _term(where: str, value: object, context: Context) -> tuple[str, str]:
 
 def _told(text: str, context: Context) -> str:
     expanded = _expanded(text, context)
+    if len(expanded) > MAX_TERM_LENGTH:
+        raise LimitExceededError(f"a term of use has over {MAX_TERM_LENGTH} characters")
     return duo_term(expanded) or expanded
 
 
