@@ -39,6 +39,7 @@ FENCES = {
     "grpc": ("trust/spiffe.py",),
     "in_toto_attestation": ("attest/statement.py",),
     "google": ("attest/statement.py",),
+    "spdx_python_model": ("evidence/bom/spdx.py",),
     "yaml": ("documents.py",),
     "tomllib": ("documents.py",),
     "backports": ("modelpack/_decompress.py",),

@@ -25,12 +25,13 @@ _TOML_MAX_BYTES = 1 << 20
 _TOML_MAX_PARTS = 16
 
 
-def parse_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is what it is
+def parse_json(raw: bytes, what: str, *, exact: bool = False) -> Any:  # noqa: ANN401 - JSON is what it is
     """Read one JSON document.
 
     Args:
         raw: the bytes; UTF-8 without a byte-order mark.
         what: names the document in errors.
+        exact: numbers with a point or an exponent are `Decimal`, with all their digits.
 
     Raises:
         InvalidDocumentError: not JSON, duplicate keys, NaN, Infinity, lone surrogates.
@@ -41,10 +42,10 @@ def parse_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is what it 
             raw.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
-            parse_float=_finite,
+            parse_float=_exact if exact else _finite,
         )
         if b"\\u" in raw:  # half a surrogate pair is no text: nobody could write it again
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except RecursionError as error:
         raise LimitExceededError(f"{what} is nested too deep") from error
     except ValueError as error:
@@ -340,6 +341,15 @@ def _finite(text: str) -> float:
     if math.isinf(value):  # 1e999 would come back as Infinity, which is not JSON
         raise ValueError(f"{text[:40]} is too large a number")
     return value
+
+
+def _exact(text: str) -> Any:  # noqa: ANN401 - a Decimal, imported by those who ask for one
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text[:40]} is too large a number") from error
 
 
 def _no_constant(name: str) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from modelseal.attest.predicates.types import PROVENANCE, SCAI, SIGNATURE
+from modelseal.attest.predicates.types import CYCLONEDX, PROVENANCE, SCAI, SIGNATURE
 
 FEATURES, CLASSES = 4, 3
 WEIGHTS = tuple(place / 8 for place in range(FEATURES * CLASSES))
 
-ATTESTED = (SIGNATURE, PROVENANCE, SCAI)
+ATTESTED = (SIGNATURE, PROVENANCE, SCAI, CYCLONEDX)
 """What `publish` signs about this model, and in this order: more evidence, more statements."""
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})

@@ -12,6 +12,7 @@ import typer
 from modelseal.cli import config
 from modelseal.cli.commands import (
     attest,
+    bom,
     cache,
     copy,
     diff,
@@ -52,6 +53,7 @@ inspect.register(app)
 diff.register(app)
 explain.register(app)
 lineage.register(app)
+bom.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(environment.app, name="environment")
 app.add_typer(cache.app, name="cache")

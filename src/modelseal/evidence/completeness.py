@@ -8,7 +8,7 @@ brackets, which `modelseal.yaml` is not taken with: nobody signs an example by m
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from modelseal.evidence.facts import Finding, Level
@@ -18,7 +18,7 @@ from modelseal.modelpack.project import FILE_NAME, Project
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
     """A field that ought to say something."""
 
     path: str
@@ -38,7 +38,14 @@ def missing(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[Fin
         project: what `modelseal.yaml` says.
         tree: what git says; it fills in what it knows.
     """
-    for field in (*_metadata(project, tree), *_training(project, tree), *_requirements(project)):
+    yield from findings_of(
+        (*_metadata(project, tree), *_training(project, tree), *_requirements(project))
+    )
+
+
+def findings_of(fields: Iterable[Field]) -> Iterator[Finding]:
+    """Yield a finding for each field that says nothing."""
+    for field in fields:
         if not field.known:
             yield Finding(
                 id=f"missing-{_kebab(field.path.rpartition('.')[2])}",
@@ -60,9 +67,9 @@ def lines_to_add(path: str, value: str) -> str:
     return "\n".join([*lines, *(f"{indent}  {line}" for line in below)])
 
 
-def _metadata(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[_Field]:
+def _metadata(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[Field]:
     remote = tree.remote if isinstance(tree, WorkingTree) else ""
-    yield _Field(
+    yield Field(
         "metadata.sourceURL",
         bool(project.metadata.source_url),
         "where the model's source is",
@@ -74,12 +81,12 @@ def _metadata(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[_
         ("paramSize", project.param_size, "how many parameters the model has", "6.7B"),
     ):
         placeholder = json.dumps(f"<for example {example}>")
-        yield _Field(f"spec.{name}", bool(value), what, placeholder, Level.NOTE)
+        yield Field(f"spec.{name}", bool(value), what, placeholder, Level.NOTE)
 
 
-def _training(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[_Field]:
+def _training(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[Field]:
     training = project.training
-    yield _Field(
+    yield Field(
         "spec.training.code",
         training.code is not None,
         "which code trained the model",
@@ -88,14 +95,14 @@ def _training(project: Project, tree: WorkingTree | NoWorkingTree) -> Iterator[_
         if isinstance(tree, WorkingTree) and tree.clean
         else "commit the code first, then write down what git rev-parse HEAD says",
     )
-    yield _Field(
+    yield Field(
         "spec.training.baseModel",
         training.base_model is not None or training.from_scratch,
         "which model it was made from",
         '{reference: "<registry/repository@sha256:…>"}',
         hint="baseModel: none, if it was trained from nothing",
     )
-    yield _Field(
+    yield Field(
         "spec.training.seeds",
         bool(training.seeds) or training.unseeded,
         "with which seeds it was trained",
@@ -113,7 +120,7 @@ def _code(tree: WorkingTree | NoWorkingTree) -> str:
     return f"{{repository: {json.dumps(repository)}, commit: {json.dumps(commit)}}}"
 
 
-def _requirements(project: Project) -> Iterator[_Field]:
+def _requirements(project: Project) -> Iterator[Field]:
     needs = project.requirements
     fields = (
         ("python", needs.python, "which versions of Python can load it", '"<for example >=3.11>"'),
@@ -138,8 +145,8 @@ def _requirements(project: Project) -> Iterator[_Field]:
         ("memory", needs.memory, "how much memory it needs", '"<for example 2GiB>"'),
     )
     for name, value, what, line in fields:
-        yield _Field(f"spec.requirements.{name}", bool(value), what, line)
-    yield _Field(
+        yield Field(f"spec.requirements.{name}", bool(value), what, line)
+    yield Field(
         "spec.requirements.image",
         needs.image is not None,
         "which container image serves it",

@@ -63,6 +63,8 @@ _LICENSES = {name.lower(): name for name in _SPDX.split()} | {
     "lgpl-3.0": "LGPL-3.0-only",
     "agpl-3.0": "AGPL-3.0-only",
 }
+HUB_LICENSES: Mapping[str, str] = {spdx: hub for hub, spdx in _LICENSES.items()}
+"""What Hugging Face calls the licence of an SPDX identifier."""
 
 
 _RESULTS = re.compile(r"(eval|evaluation)/[A-Za-z0-9_-]{3,100}\.json")
@@ -109,7 +111,7 @@ def detect(directory: Path) -> Findings:
     """Look into `directory`. Raises nothing for what it finds there: that is noted."""
     paths = sorted(_paths(directory))
     found = Findings()
-    for reader in (_card, _safetensors, _onnx, _mlmodel, _transformers, _named_files):
+    for reader in (_card, _safetensors, _onnx, _mlmodel, read_transformers, _named_files):
         found = found.or_else(_read(reader, directory, paths))
     return found.or_else(Findings(name=directory.resolve().name))
 
@@ -203,7 +205,7 @@ def _safetensors(directory: Path, paths: list[str]) -> Findings:
     total = sum(counts.values())
     where = names[0] if len(names) == 1 else f"{len(names)} safetensors files"
     return Findings(
-        precision=_precision(counts),
+        precision=precision_of(counts),
         param_size=param_size(total),
         seen=(f"{where}: {tensors} tensors, {total} parameters",),
         notes=tuple(notes),
@@ -221,7 +223,7 @@ def _one_onnx(directory: Path, paths: list[str]) -> Findings:
     header = read_onnx(directory / paths[0])
     maker = f", made by {_text(header.producer)}" if _text(header.producer) else ""
     return Findings(
-        precision=_precision(header.parameters),
+        precision=precision_of(header.parameters),
         param_size=param_size(sum(header.parameters.values())),
         signature=Signature(inputs=header.inputs, outputs=header.outputs),
         seen=(f"{paths[0]}: ONNX, opset {header.opset}{maker}",),
@@ -290,7 +292,7 @@ def _mlflow_tensor(item: Mapping[str, Any], default: str) -> Tensor:
     )
 
 
-def _transformers(directory: Path, paths: list[str]) -> Findings:
+def read_transformers(directory: Path, paths: list[str]) -> Findings:
     """Read the `config.json` of Hugging Face transformers."""
     raw = (
         read_small(directory, "config.json", limit=MAX_DOCUMENT_BYTES)
@@ -338,7 +340,7 @@ def param_size(count: int) -> str:
     return ""
 
 
-def _precision(counts: Mapping[str, int]) -> str:
+def precision_of(counts: Mapping[str, int]) -> str:
     """Name the element types of the weights, the most frequent first; rare ones are left out."""
     total = sum(counts.values())
     known = sorted((-count, name) for name, count in counts.items() if name in PRECISIONS)

@@ -16,8 +16,8 @@ from modelseal.attest.predicates.reference import (
 from modelseal.attest.predicates.types import OMS, REFERENCE, SIGNATURE, parse_predicate_type
 from modelseal.attest.referrers import attach_all, attach_document
 from modelseal.attest.statement import MAX_PREDICATE_BYTES, build_statement
-from modelseal.documents import parse_json_object
-from modelseal.errors import ContentError, UsageError
+from modelseal.documents import canonical_json, parse_json_object
+from modelseal.errors import ContentError, LimitExceededError, UsageError
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.trust.signer import Signer
 from modelseal.workflows.choose import document_of
@@ -52,6 +52,20 @@ class Claim:
 SIGNATURE_CLAIM = Claim(SIGNATURE, {})
 
 
+def claim_of(predicate_type: str, predicate: Mapping[str, Any]) -> Claim:
+    """Return the claim of a predicate; one that is too large to be signed itself goes by digest.
+
+    Raises:
+        LimitExceededError: it is larger than anybody would read.
+    """
+    raw = canonical_json(predicate)
+    if len(raw) > MAX_REFERENCED_BYTES:
+        raise LimitExceededError(
+            f"the {predicate_type} predicate is larger than {MAX_REFERENCED_BYTES >> 20} MiB"
+        )
+    return Claim(predicate_type, predicate, document=raw if _goes_by_digest(raw) else b"")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
     """A statement that now hangs on the manifest; `document` is what it names by digest."""
@@ -80,7 +94,7 @@ def read_claim(predicate_type: str, path: Path, *, by_digest: bool = False) -> C
             f"a {predicate_type} statement is not made from a file", hint=_MADE_BY[predicate_type]
         )
     raw = read_file(path, "predicate", limit=MAX_REFERENCED_BYTES)
-    apart = by_digest or len(raw) > MAX_PREDICATE_BYTES - _STATEMENT_BYTES
+    apart = by_digest or _goes_by_digest(raw)
     try:
         predicate = parse_json_object(raw, str(path))
         if not apart:  # told now, and not when all is pushed
@@ -92,6 +106,10 @@ def read_claim(predicate_type: str, path: Path, *, by_digest: bool = False) -> C
             code="invalid-predicate",
         ) from error
     return Claim(predicate_type, predicate, document=raw if apart else b"")
+
+
+def _goes_by_digest(raw: bytes) -> bool:
+    return len(raw) > MAX_PREDICATE_BYTES - _STATEMENT_BYTES
 
 
 def parse_claim(text: str) -> Claim:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelseal.attest.predicates.types import CYCLONEDX
 from modelseal.errors import ConflictError
 from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
 from modelseal.modelpack.build import Profile
@@ -64,6 +65,7 @@ def publish(
         oms: attach also an OMS signature of the files, made from the manifest alone.
         claims: what else to attest, with the same login.
         data: where the data lie that the model learned from; their digests are compared.
+        claims: what else to attest, with the same login; an ML-BOM takes the place of ours.
 
     Raises:
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
@@ -94,7 +96,9 @@ def publish(
         digests=services.digests,
     )
     collected = collect(build, ALL)
-    said = [SIGNATURE_CLAIM, *collected.claims, *claims]
+    brought = {claim.predicate_type for claim in claims} & {CYCLONEDX}
+    gathered = [item for item in collected.claims if item.predicate_type not in brought]
+    said = [SIGNATURE_CLAIM, *gathered, *claims]
     if oms:
         said.append(oms_claim(services.store, made.package.manifest))
     attached = attest_manifest(subject, said, signer, services)

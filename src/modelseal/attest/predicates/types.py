@@ -13,6 +13,10 @@ OMS = "https://model_signing/signature/v1.0"
 """A file-level signature (OpenSSF Model Signing): about files, not about a manifest."""
 REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
 SCAI = "https://in-toto.io/attestation/scai/v0.3"
+CYCLONEDX = "https://cyclonedx.org/bom"
+SPDX = "https://spdx.dev/Document/v3"
+"""SPDX 3 as JSON-LD; earlier versions are `https://spdx.dev/Document`."""
+
 VSA = "https://slsa.dev/verification_summary/v1"
 PROJECT = "https://modelseal.dev"
 OWN_PREFIX = f"{PROJECT}/attestation/"
@@ -22,9 +26,10 @@ SHORT_NAMES = {
     "slsaprovenance1": PROVENANCE,
     "slsaprovenance02": "https://slsa.dev/provenance/v0.2",
     "vsa": VSA,
-    "cyclonedx": "https://cyclonedx.org/bom",
+    "cyclonedx": CYCLONEDX,
     "spdx": "https://spdx.dev/Document",
     "spdxjson": "https://spdx.dev/Document",
+    "spdx3": SPDX,
     "openvex": "https://openvex.dev/ns",
     "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
     "link": "https://in-toto.io/Link/v1",

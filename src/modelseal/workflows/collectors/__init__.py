@@ -3,7 +3,8 @@
 """One collector a kind of evidence; `ALL` is what `publish` attaches."""
 
 from modelseal.workflows.collect import Collector
+from modelseal.workflows.collectors.bom import collect_bom
 from modelseal.workflows.collectors.data import collect_data
 from modelseal.workflows.collectors.provenance import collect_provenance
 
-ALL: tuple[Collector, ...] = (collect_provenance, collect_data)
+ALL: tuple[Collector, ...] = (collect_provenance, collect_data, collect_bom)
