@@ -19,6 +19,9 @@ from modelseal.oci.descriptor import Descriptor
 UNIT = 256 << 10
 """Bytes of one unit: what is lost at most by each connection of a run that is killed."""
 
+_LARGE = 64 << 20
+_LARGE_UNIT = 1 << 20
+
 _MOST_UNITS = 4 << 20
 _VERSION = 1
 _THERE = ord("#")
@@ -27,8 +30,12 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def unit_of(size: int) -> int:
-    """Return the unit for a blob of `size` bytes: larger for sizes that only an attacker claims."""
-    unit = UNIT
+    """Return the unit for a blob of `size` bytes.
+
+    Each unit is some calls to the kernel, so those of large blobs are larger; those of sizes that
+    only an attacker claims grow with it.
+    """
+    unit = UNIT if size < _LARGE else _LARGE_UNIT
     while size > unit * _MOST_UNITS:
         unit *= 2
     return unit

@@ -362,7 +362,8 @@ def test_the_journal_of_another_blob_begins_anew(tmp_path: Path) -> None:
 
 def test_a_journal_is_small_whatever_the_size_claims() -> None:
     assert unit_of(0) == UNIT
-    assert unit_of(1 << 40) == UNIT
+    assert unit_of((64 << 20) - 1) == UNIT
+    assert unit_of(1 << 40) == unit_of(64 << 20) == 1 << 20
     assert (1 << 50) // unit_of(1 << 50) <= 4 << 20
 
 

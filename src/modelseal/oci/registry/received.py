@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from modelseal.oci.registry.wire import Response
 
 AT_ONCE = 256 << 10
-"""Bytes that are read at once, and so have to come within the slowest time that is allowed."""
+"""Bytes that have to come within the slowest time that is allowed."""
+
+_MOST_AT_ONCE = 1 << 20
+"""Bytes that are read at once, with as much more time."""
 
 _LONGEST_LOOK = 1.0
 _IDLE_LOOKS = 10
@@ -161,10 +164,11 @@ class Body(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer` with the next bytes; 0 at the end. Raises `UnavailableError`."""
-        view = memoryview(buffer).cast("B")[:AT_ONCE]
+        view = memoryview(buffer).cast("B")[:_MOST_AT_ONCE]
         if not view:
             return 0
-        self._watch.deadline = time.monotonic() + self._slowest
+        wait = self._slowest * max(1.0, len(view) / AT_ONCE)
+        self._watch.deadline = time.monotonic() + wait
         try:
             count = self._read(view)
         except (exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
