@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Self, cast
 from modelseal.documents import parse_json_object
 from modelseal.errors import (
     ContentMismatchError,
+    Error,
     InvalidDocumentError,
     InvalidReferenceError,
     LimitExceededError,
@@ -32,6 +33,7 @@ from modelseal.oci.registry.client import PULL, PUSH, Client, Request
 from modelseal.oci.registry.hosts import Target
 from modelseal.oci.registry.limits import BodyLimit, check_sizes, policy_of
 from modelseal.oci.registry.mending import Access, repair
+from modelseal.oci.registry.newness import Newness
 from modelseal.oci.registry.options import RegistryOptions
 from modelseal.oci.registry.ranges import RangeBody
 from modelseal.oci.registry.referrers import Referrers, lock_of, next_page
@@ -81,6 +83,7 @@ class RegistryStore:
         self._fetched = _ManifestCache()
         self._pushed = _ManifestCache()
         self._absent: set[Digest] = set()
+        self._newness = Newness(self._is_unknown)
         self._sessions: dict[Digest, Target] = {}
         policy = self._options.upload_policy or policy_of(repository.registry)
         self._bodies = BodyLimit(policy)
@@ -201,8 +204,12 @@ class RegistryStore:
     def exists(self, target: Descriptor) -> bool:
         """Tell whether the content is here, at the right size.
 
-        It is a writer's question, so the token that it takes may write.
+        It is a writer's question, so the token that it takes may write. Small blobs of a repository
+        that the registry does not know are not asked for (`newness`).
         """
+        if self._newness.lacks(target):
+            self._absent.add(target.digest)
+            return False
         kind = "manifests" if target.is_manifest else "blobs"
         headers = {"Accept": target.media_type} if target.is_manifest else {}
         what = f"{target.digest} of {self}"
@@ -218,8 +225,11 @@ class RegistryStore:
         if answer.status == 404:  # noqa: PLR2004 - HTTP
             # A push that follows need not ask again.
             self._absent.add(target.digest)
+            if not target.is_manifest:
+                self._newness.note(there=False)
             return False
         expect(answer, {200}, what, self._client.registry)
+        self._newness.note(there=True)
         there = answer.length == target.size
         if there and self._journal is not None:
             self._journal.forget(self._repository.registry, self._repository.name, target)
@@ -246,6 +256,16 @@ class RegistryStore:
             LimitExceededError: there are more than 100,000.
         """
         yield from (tag for tag in self._all_tags() if not _FALLBACK_TAG.fullmatch(tag))
+
+    def _is_unknown(self) -> bool:
+        """Ask whether the registry knows the repository; what is not clear counts as known."""
+        what = f"the tags of {self}"
+        request = Request(method="GET", target="tags/list?n=1", what=what, actions=PUSH)
+        try:
+            answer = self._client.call(request)
+        except Error:
+            return False
+        return answer.status == 404 and b'"NAME_UNKNOWN"' in answer.body  # noqa: PLR2004 - HTTP
 
     def _all_tags(self) -> list[str]:
         what = f"the tags of {self}"
