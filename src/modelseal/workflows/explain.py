@@ -249,6 +249,7 @@ _MEANINGS = {
     SHORT_NAMES["vsa"]: "a policy's verdict (SLSA verification summary)",
     SHORT_NAMES["cyclonedx"]: "a statement of what is in it (CycloneDX)",
     SHORT_NAMES["spdx"]: "a statement of what is in it (SPDX)",
+    SHORT_NAMES["spdx3"]: "a statement of what is in it (SPDX)",
     SHORT_NAMES["openvex"]: "a statement of which vulnerabilities apply (OpenVEX)",
     SHORT_NAMES["vuln"]: "a statement of which vulnerabilities were found",
     SHORT_NAMES["scai"]: "a statement of what it is like (SCAI)",
