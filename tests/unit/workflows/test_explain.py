@@ -314,6 +314,13 @@ def test_a_policy_says_what_it_would_decide(tmp_path: Path) -> None:
 def test_a_layout_is_not_asked_by_those_who_ask_registries(reference: str, tmp_path: Path) -> None:
     store = pushed(tmp_path)
     hang(store)
-    told = {item.tool: item for item in predict(explained(store), reference)}
-    assert ("layout" in codes(told["cosign"])) == reference.startswith("oci:")
+    told = {item.tool: item for item in predict(explained(store, BY_KEY), reference)}
+    in_layout = reference.startswith("oci:")
+    assert told["cosign"].verdict is (Verdict.REFUSES if in_layout else Verdict.ACCEPTS)
+    assert told["cosign"].copied is (Verdict.ACCEPTS if in_layout else None)
+    assert ("layout" in codes(told["cosign"])) == in_layout
     assert "layout" not in codes(told["model_signing"])
+    words = told["cosign"].command.split(" && ")
+    assert words[-1].startswith("cosign verify ")
+    assert "oci:" not in words[-1]
+    assert words[:-1] == ["modelseal copy -r oci:store:1 REGISTRY/REPOSITORY:TAG"] * in_layout
