@@ -65,7 +65,8 @@ def export(
         typer.Option(
             "--trusted-root",
             metavar="FILE|URI",
-            help="The Sigstore that the site believes; a TUF repository is brought up to date.",
+            help="The Sigstore that the site believes; a TUF repository is brought up to date. "
+            "Without it: the public instance, unless only keys are packed.",
             envvar="MODELSEAL_TRUSTED_ROOT",
             show_default=False,
         ),
@@ -98,6 +99,7 @@ def export(
 
     \b
     Example:
+      modelseal trust export /media/usb/trust
       modelseal trust export /media/usb/trust --policy production.yaml \\
         --trusted-root tuf+https://tuf.acme.example
     """
