@@ -33,7 +33,7 @@ from modelseal.trust.trusted_root import parse_trusted_root
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier
 from modelseal.workflows.explain import Explained, Explanation, Kind, explain
 from modelseal.workflows.explain_trust import NOBODY, Believed
-from modelseal.workflows.oms import sign_with_oms
+from modelseal.workflows.oms_signing import sign_with_oms
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.predict import predict
 from modelseal.workflows.predictions import Prediction, Verdict

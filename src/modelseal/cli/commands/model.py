@@ -337,7 +337,7 @@ def publish(
     from modelseal.workflows import publish as workflow
     from modelseal.workflows.attest import parse_claim
     from modelseal.workflows.lineage import data_places
-    from modelseal.workflows.oms import check_new, write_signature
+    from modelseal.workflows.oms_signing import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
 
