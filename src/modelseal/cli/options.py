@@ -5,8 +5,10 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -25,10 +27,11 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
-def _not_empty(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
-    """Refuse who is to be believed when it is given, and empty: `--policy "$UNSET"`.
+def _decides(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
+    """Refuse who is to be believed when it is given, and empty, or given twice.
 
-    Taken for "not given", it would make `pull` write a model that nobody vouches for.
+    `--policy "$UNSET"`, taken for "not given", would make `pull` write a model that nobody vouches
+    for. Of `--key A --key B` the last would count, and whoever wrote it may have meant both.
     """
     source = ctx.get_parameter_source(str(param.name))
     named = source is not None and source.name != "DEFAULT"
@@ -37,7 +40,18 @@ def _not_empty(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> An
             f"it is empty, and decides whom to believe; name it, or leave out {param.opts[0]} "
             f"and {param.envvar}"
         )
+    if _times(param.opts, sys.argv) > 1:
+        raise typer.BadParameter(
+            f"{param.opts[0]} stands there twice, and would name one signer; for several write a "
+            "policy, with a role and its threshold"
+        )
     return value
+
+
+def _times(options: Sequence[str], words: Sequence[str]) -> int:
+    """Count how often an option stands on a command line."""
+    named = itertools.takewhile(lambda word: word != "--", words)
+    return sum(word.partition("=")[0] in options for word in named)
 
 
 ReferenceArgument: TypeAlias = Annotated[
@@ -252,7 +266,7 @@ CaRoots: TypeAlias = Annotated[
         help="Roots (PEM) of a company's authority that has to vouch for --certificate-identity, "
         "in place of an OIDC issuer.",
         envvar="MODELSEAL_CA_ROOTS",
-        callback=_not_empty,
+        callback=_decides,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -308,7 +322,7 @@ CertificateIdentity: TypeAlias = Annotated[
         help="Exactly who has to have signed: an e-mail address, a workflow's URI.",
         envvar="MODELSEAL_CERTIFICATE_IDENTITY",
         show_default=False,
-        callback=_not_empty,
+        callback=_decides,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -320,7 +334,7 @@ CertificateIssuer: TypeAlias = Annotated[
         help="Exactly who has to vouch for the signer.",
         envvar="MODELSEAL_CERTIFICATE_OIDC_ISSUER",
         show_default=False,
-        callback=_not_empty,
+        callback=_decides,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -354,7 +368,7 @@ PublicKey: TypeAlias = Annotated[
         metavar="FILE|URI",
         help="The public key (PEM) that has to have signed, or the URI of a key in a KMS.",
         envvar="MODELSEAL_PUBLIC_KEY",
-        callback=_not_empty,
+        callback=_decides,
         rich_help_panel=_TRUST,
     ),
 ]
@@ -365,7 +379,7 @@ PolicyFile: TypeAlias = Annotated[
         metavar="FILE",
         help="A policy that has to allow it; exit 10 when it does not.",
         envvar="MODELSEAL_POLICY",
-        callback=_not_empty,
+        callback=_decides,
         rich_help_panel=_TRUST,
     ),
 ]
