@@ -61,11 +61,10 @@ def test_what_failed_and_what_to_do_is_told(modelseal: Command, home: Path) -> N
 
 def test_what_lies_in_a_layout_is_accepted_after_the_copy_that_is_told(
     serve_registry: Callable[[RegistryName], Registry],
-    forked_modelseal: Command,
+    modelseal: Command,
     cosign: Command,
     home: Path,
 ) -> None:
-    modelseal = forked_modelseal
     modelseal("key", "generate", "--output", "k", env=ENV).check()
     modelseal("publish", make_model(home / "fraud"), "oci:store:1", "--key", "k", env=ENV).check()
     told = modelseal("explain", "oci:store:1", "--key", "k.pub").check().stdout
