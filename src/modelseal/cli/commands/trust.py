@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.options import Offline, Output, OutputFormat
+from modelseal.cli.options import Output, OutputFormat
+from modelseal.cli.trust_options import Offline
 
 app = typer.Typer(
     help="Whom a site believes: look at it, pack it.", no_args_is_help=True, rich_markup_mode=None
