@@ -51,6 +51,9 @@ MAX_BUNDLE_BYTES = 16 << 20
 MAX_TOTAL_BYTES = 64 << 20
 """Most bytes of bundles that are read for one model."""
 
+MAX_SAID = 1024
+"""How much is kept, in characters, of the predicate type that a referrer says it has."""
+
 BATCH = 16
 """How many bundles are read before it is asked whether they are enough; so few are always read."""
 
@@ -314,7 +317,7 @@ def _read_manifest(
     if len(manifest.layers) != 1:
         return UnreadableReferrer(entry.digest, "it has more layers than the one bundle")
     said = manifest.annotations.get(PREDICATE_TYPE_ANNOTATION, "")
-    return _Pointer(entry.digest, layers[0], said)
+    return _Pointer(entry.digest, layers[0], said if len(said) <= MAX_SAID else "")
 
 
 def _read_bundle(

@@ -14,10 +14,11 @@ from tests.support.model_factory import make_model
 from tests.support.virtual_sigstore import ISSUER, SUBJECT, VirtualSigstore
 
 from modelseal.attest.predicates.types import OMS, SIGNATURE
-from modelseal.attest.referrers import attach
+from modelseal.attest.referrers import BUNDLE, MAX_BUNDLE_BYTES, attach
+from modelseal.errors import LimitExceededError
 from modelseal.modelpack.build import Profile
 from modelseal.oci.content import BytesContent
-from modelseal.oci.descriptor import EMPTY_BYTES, EMPTY_DESCRIPTOR, Descriptor
+from modelseal.oci.descriptor import EMPTY_BYTES, EMPTY_DESCRIPTOR, Descriptor, Digest
 from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import push_bytes
@@ -324,3 +325,15 @@ def test_a_layout_is_not_asked_by_those_who_ask_registries(reference: str, tmp_p
     assert words[-1].startswith("cosign verify ")
     assert "oci:" not in words[-1]
     assert words[:-1] == ["modelseal copy -r oci:store:1 REGISTRY/REPOSITORY:TAG"] * in_layout
+
+
+def test_c15_bundles_that_are_too_many_bytes_are_not_fetched_first(tmp_path: Path) -> None:
+    """What is counted is what the manifests say, before anything of that size is in memory."""
+    store = pushed(tmp_path)
+    subject = store.resolve("1")
+    for number in range(5):
+        absent = Descriptor(BUNDLE, Digest.of(b"%d" % number), MAX_BUNDLE_BYTES)
+        manifest = Manifest.build(artifact_type=BUNDLE, layers=[absent], subject=subject)
+        store.push(manifest.descriptor, BytesContent(manifest.raw))
+    with pytest.raises(LimitExceededError, match="over 64 MiB"):
+        explained(store)
