@@ -64,6 +64,8 @@ def stage(
     modelseal(
         "publish", model, f"{repository}:1.4.0", "--key", "old.key", "--quiet", env=PASSPHRASE
     ).check()
+    project = model / "modelseal.yaml"  # other inputs are another version
+    project.write_text(project.read_text().replace("1.4.0", "1.5.0"))
     (model / "README.md").write_text("# another model\n")
     modelseal("push", model, f"{repository}:theirs", "--quiet").check()
     modelseal("sign", f"{repository}:theirs", "--key", "other.key", env=PASSPHRASE).check()
