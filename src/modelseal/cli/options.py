@@ -9,8 +9,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from modelseal.cli.flags import with_flags
-
 _REGISTRY = "Registry"
 
 
@@ -189,6 +187,3 @@ class RegistryFlags:
 
 
 NO_FLAGS = RegistryFlags()
-
-
-with_registry = with_flags

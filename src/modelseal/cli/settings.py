@@ -10,7 +10,7 @@ import typer
 
 from modelseal.cli.options import NO_FLAGS, RegistryFlags
 from modelseal.cli.signing_options import SigningFlags
-from modelseal.cli.trust_options import NOBODY, TrustFlags, VerifyingFlags
+from modelseal.cli.trust_options import NOBODY, SignerFlags, TrustFlags, VerifyingFlags
 from modelseal.errors import KeyFileError
 from modelseal.oci.cache import BlobCache
 from modelseal.oci.registry.options import RegistryOptions
@@ -32,7 +32,7 @@ CLIENT_PASSPHRASE_VARIABLE = "MODELSEAL_CLIENT_KEY_PASSPHRASE"  # noqa: S105 - t
 def settings(
     *,
     registry: RegistryFlags = NO_FLAGS,
-    trust: TrustFlags = NOBODY,
+    trust: SignerFlags = NOBODY,
     offline: bool = False,
     cache: BlobCache | None = None,
     ignore_limits: bool = False,
@@ -49,7 +49,7 @@ def settings(
         certificate_identity=trust.certificate_identity,
         certificate_oidc_issuer=trust.certificate_oidc_issuer,
         profile=_profile(trust.profile) if isinstance(trust, VerifyingFlags) else None,
-        policy=trust.policy,
+        policy=trust.policy if isinstance(trust, TrustFlags) else None,
         offline=offline,
         cache=cache,
     )

@@ -158,16 +158,22 @@ Offline: TypeAlias = Annotated[
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TrustFlags:
-    """Whom to believe; `with_flags` makes one option of each field."""
+class SignerFlags:
+    """Who has to have signed; `with_flags` makes one option of each field."""
 
     certificate_identity: CertificateIdentity = ""
     certificate_oidc_issuer: CertificateIssuer = ""
     ca_roots: CaRoots = None
     ca_intermediates: CaIntermediates = None
     key: PublicKey = None
-    policy: PolicyFile = None
     trusted_root: TrustedRootFile = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrustFlags(SignerFlags):
+    """The same, or a policy."""
+
+    policy: PolicyFile = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
