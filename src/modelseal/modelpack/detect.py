@@ -8,7 +8,7 @@ read is a note, not an error, and every read is bounded.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ from modelseal.modelpack._forms import PRECISIONS
 from modelseal.modelpack._patterns import Rules
 from modelseal.modelpack.onnx import read_onnx
 from modelseal.modelpack.plain_files import read_small
-from modelseal.modelpack.project import Signature, Tensor
+from modelseal.modelpack.project import FileRule, Signature, Tensor
 from modelseal.modelpack.safetensors import read_safetensors
 
 MAX_DOCUMENT_BYTES = 1 << 20
@@ -109,11 +109,21 @@ class Findings:
 
 def detect(directory: Path) -> Findings:
     """Look into `directory`. Raises nothing for what it finds there: that is noted."""
-    paths = sorted(_paths(directory))
+    paths = paths_in(directory)
     found = Findings()
     for reader in (_card, _safetensors, _onnx, _mlmodel, read_transformers, _named_files):
         found = found.or_else(_read(reader, directory, paths))
     return found.or_else(Findings(name=directory.resolve().name))
+
+
+def paths_in(directory: Path, files: Iterable[FileRule] = ()) -> list[str]:
+    """Return the plain files that would be packed, sorted; no more than 2000, four levels deep.
+
+    Args:
+        directory: the model directory.
+        files: the rules of `spec.files`.
+    """
+    return sorted(_paths(directory, Rules(files)))
 
 
 _Reader = Callable[[Path, list[str]], Findings]
@@ -126,8 +136,8 @@ def _read(reader: _Reader, directory: Path, paths: list[str]) -> Findings:
         return Findings(notes=(str(error),))
 
 
-def _paths(directory: Path) -> Iterator[str]:
-    rules, count = Rules(()), 0
+def _paths(directory: Path, rules: Rules) -> Iterator[str]:
+    count = 0
     for place, directories, names in os.walk(directory):
         here = Path(place).relative_to(directory)
         directories[:] = sorted(
