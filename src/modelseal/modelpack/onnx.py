@@ -23,6 +23,7 @@ MAX_FIELDS = 300_000
 
 _MAX_TEXT = 1024
 _MAX_TENSORS = 64
+_MAX_EXTERNAL = 10_000
 _MAX_DIMENSIONS = 64
 _MAX_SIZE = 1 << 50
 _MAX_VARINT_BYTES = 10
@@ -64,6 +65,8 @@ class OnnxHeader:
     outputs: tuple[Tensor, ...]
     parameters: Mapping[str, int]
     """Numbers of elements of the initializers, by element type."""
+    external: tuple[str, ...] = ()
+    """Files beside this one that hold weights, as it names them; sorted."""
 
 
 def read_onnx(path: Path) -> OnnxHeader:
@@ -178,6 +181,7 @@ class _Graph:
     outputs: list[Tensor] = field(default_factory=list)
     initializers: set[str] = field(default_factory=set)
     parameters: dict[str, int] = field(default_factory=dict)
+    external: set[str] = field(default_factory=set)
 
 
 def _model(wire: _Wire, size: int) -> OnnxHeader:
@@ -206,6 +210,7 @@ def _model(wire: _Wire, size: int) -> OnnxHeader:
         inputs=tuple(item for item in graph.inputs if item.name not in graph.initializers),
         outputs=tuple(graph.outputs),
         parameters=graph.parameters,
+        external=tuple(sorted(graph.external)),
     )
 
 
@@ -247,11 +252,22 @@ def _initializer(wire: _Wire, value: int | range, graph: _Graph) -> None:
                 element = _TYPES.get(item, "")
             case 8:
                 graph.initializers.add(wire.text(item))
+            case 13:
+                _external(wire, item, graph)
             case _:
                 pass
     if len(dims) > _MAX_DIMENSIONS or any(dim > _MAX_SIZE for dim in dims):
         raise wire.broken()
     graph.parameters[element] = graph.parameters.get(element, 0) + math.prod(dims)
+
+
+def _external(wire: _Wire, value: int | range, graph: _Graph) -> None:
+    entry = ["", ""]
+    for number, item in wire.message(value):
+        if number in {1, 2}:  # StringStringEntryProto.key and .value
+            entry[number - 1] = wire.text(item)
+    if entry[0] == "location" and len(graph.external) < _MAX_EXTERNAL:
+        graph.external.add(entry[1])
 
 
 def _value_info(wire: _Wire, value: int | range) -> Tensor:

@@ -8,8 +8,8 @@ header, little-endian; a JSON object; the data.
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +46,17 @@ _TYPES: Mapping[str, tuple[str, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of a file."""
+
+    type: str
+    """In ModelPack's words (`float32`); empty for one that they do not have."""
+    shape: tuple[int, ...]
+    size: int
+    """In bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class SafetensorsHeader:
     """What the header says."""
 
@@ -53,6 +64,8 @@ class SafetensorsHeader:
     parameters: Mapping[str, int]
     """Numbers of elements by element type, in ModelPack's words (`float32`)."""
     metadata: Mapping[str, str]
+    stored: Mapping[str, StoredTensor] = field(default_factory=dict)
+    """The tensors, by name."""
 
 
 def read_safetensors(path: Path) -> SafetensorsHeader:
@@ -74,7 +87,8 @@ def read_safetensors(path: Path) -> SafetensorsHeader:
         isinstance(item, str) for item in metadata.values()
     ):
         raise InvalidDocumentError(f"{path.name}: its metadata is not text")
-    return SafetensorsHeader(len(header), _count(header, path.name), metadata)
+    stored = {key: _stored(item, path.name) for key, item in header.items()}
+    return SafetensorsHeader(len(header), _count(stored.values()), metadata, stored)
 
 
 def _header(file: BinaryIO, size: int, name: str) -> dict[str, object]:
@@ -113,19 +127,22 @@ def _span(item: object, name: str) -> tuple[int, int]:
     raise InvalidDocumentError(f"{name}: a tensor has no data_offsets")
 
 
-def _count(header: Mapping[str, object], name: str) -> dict[str, int]:
+def _stored(item: object, name: str) -> StoredTensor:
+    assert isinstance(item, dict)  # `_span` has seen them all
+    dtype, shape = item.get("dtype"), _shape(item.get("shape"))
+    if not isinstance(dtype, str) or shape is None:
+        raise InvalidDocumentError(f"{name}: a tensor has no dtype or shape")
+    known, width = _TYPES.get(dtype, ("", 0))
+    start, stop = _span(item, name)
+    if known and stop - start != math.prod(shape) * width:
+        raise InvalidDocumentError(f"{name}: a tensor's shape does not fit its size")
+    return StoredTensor(known, tuple(shape), stop - start)
+
+
+def _count(tensors: Iterable[StoredTensor]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for item in header.values():
-        assert isinstance(item, dict)  # `_span` has seen them all
-        dtype, shape = item.get("dtype"), _shape(item.get("shape"))
-        if not isinstance(dtype, str) or shape is None:
-            raise InvalidDocumentError(f"{name}: a tensor has no dtype or shape")
-        number = math.prod(shape)
-        known, width = _TYPES.get(dtype, ("", 0))
-        start, stop = _span(item, name)
-        if known and stop - start != number * width:
-            raise InvalidDocumentError(f"{name}: a tensor's shape does not fit its size")
-        counts[known] = counts.get(known, 0) + number
+    for tensor in tensors:
+        counts[tensor.type] = counts.get(tensor.type, 0) + math.prod(tensor.shape)
     return counts
 
 
