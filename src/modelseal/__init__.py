@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         BytesMoved,
         Copied,
         IncompleteCopyError,
-        OmsVerification,
         Publication,
         PulledModel,
         RegistryOptions,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
         publish,
         pull,
         verify,
-        verify_oms,
     )
 
 __all__ = [
@@ -44,7 +42,6 @@ __all__ = [
     "Copied",
     "Error",
     "IncompleteCopyError",
-    "OmsVerification",
     "Publication",
     "PulledModel",
     "RegistryOptions",
@@ -62,7 +59,6 @@ __all__ = [
     "publish",
     "pull",
     "verify",
-    "verify_oms",
 ]
 
 

@@ -34,11 +34,6 @@ COMMANDS = [
 
 
 @pytest.fixture
-def modelseal(started_modelseal: Command) -> Command:
-    return started_modelseal
-
-
-@pytest.fixture
 def model(home: Path) -> Path:
     return make_model(home / "model")
 

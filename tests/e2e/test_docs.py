@@ -83,6 +83,7 @@ def published(modelseal: Command, home: Path) -> dict[str, object]:
 ANSWERS = {
     "build": ("build", "fraud", "--output", "json"),
     "build --explain": ("build", "fraud", "--explain", "--output", "json"),
+    "check": ("check", "fraud", "--output", "json"),
     "push": ("push", "fraud", "oci:other:1.4.0", "--output", "json"),
     "sign": ("sign", "oci:store:1.4.0", "--key", "release.key", "--output", "json"),
     "verify": ("verify", "oci:store:1.4.0", "--key", "release.key.pub", "--output", "json"),
@@ -95,9 +96,6 @@ ANSWERS = {
     "inspect": ("inspect", "oci:store:1.4.0", "--output", "json"),
     "explain": ("explain", "oci:store:1.4.0", "--output", "json"),
     "lineage": ("lineage", "oci:store:1.4.0", "--output", "json"),
-    "sbom DIR": ("sbom", "fraud", "--json"),
-    "sbom REF": ("sbom", "oci:store:1.4.0", "--claimed", "--json"),
-    "card": ("card", "fraud", "--json"),
     "list": ("list", "oci:store", "--output", "json"),
     "key generate": ("key", "generate", "--output", "new.key", "--json"),
     "key list": ("key", "list", "oci:store", "--output", "json"),

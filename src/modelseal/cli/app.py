@@ -14,6 +14,7 @@ from modelseal.cli.commands import (
     attest,
     bom,
     cache,
+    check,
     copy,
     diff,
     environment,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 
 model.register(app)
+check.register(app)
 attest.register(app)
 verify.register(app)
 pull.register(app)

@@ -6,7 +6,7 @@ Each kind of evidence has one collector. They ask nobody but the machine and the
 and none of them signs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,6 +17,7 @@ from modelseal.evidence.environment.snapshot import Snapshot, take_snapshot
 from modelseal.evidence.facts import Fact, Finding
 from modelseal.evidence.lineage.described import Described, describe
 from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
+from modelseal.evidence.locks.named import NamedLock, lock_of
 from modelseal.evidence.source.working_tree import (
     NoWorkingTree,
     WorkingTree,
@@ -69,6 +70,15 @@ class Build:
         return describe(self.directory, made.project, made.files, self.data, self.digests)
 
     @cached_property
+    def lock(self) -> NamedLock:
+        """The lock file that the project names, read once for all collectors.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        return lock_of(self.directory, self.made.project)
+
+    @cached_property
     def snapshot(self) -> Snapshot:
         """The environment that this process runs in, looked at once for all collectors."""
         return take_snapshot(self.environment)
@@ -96,5 +106,13 @@ def collect(build: Build, collectors: tuple[Collector, ...]) -> Collected:
     return Collected(
         claims=tuple(claim for part in found for claim in part.claims),
         facts=tuple(fact for part in found for fact in part.facts),
-        findings=tuple(finding for part in found for finding in part.findings),
+        findings=_each_once(finding for part in found for finding in part.findings),
     )
+
+
+def _each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Of two findings of one kind about one field keep the later: it knows more to write there."""
+    kept = {
+        (finding.id, finding.where) if finding.add else id(finding): finding for finding in findings
+    }
+    return tuple(kept.values())

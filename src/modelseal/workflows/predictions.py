@@ -48,7 +48,6 @@ class Prediction:
         tool: its name.
         version: of which this is known.
         verdict: what it would do.
-        copied: what it would do of a copy in a registry; None when it is asked where it lies.
         tested: whether tests compare such predictions with the real program.
         command: how it would be asked; empty for an admission controller, or when nobody is
             named whom it should believe.
@@ -58,7 +57,6 @@ class Prediction:
     tool: str
     version: str
     verdict: Verdict
-    copied: Verdict | None = None
     tested: bool
     command: str
     reasons: tuple[Reason, ...]
@@ -141,7 +139,7 @@ def blockers(found: Explained, item: Explanation) -> Iterator[Reason]:
     facts = found.facts
     assert facts is not None
     if not facts.names:
-        yield _other_subject(found, item)
+        yield _other_subject(found)
         return
     if facts.method is Method.CHAIN:
         yield Reason(
@@ -155,9 +153,8 @@ def blockers(found: Explained, item: Explanation) -> Iterator[Reason]:
         yield Reason(
             "company-certificate",
             "a certificate of a company's authority signed it, not one of Fulcio's",
-            "name the authority in the trusted root that it is given (cosign trusted-root create "
-            "--fulcio=…,certificate-chain=CHAIN.pem), and, where no log has it, say "
-            "--insecure-ignore-tlog and --insecure-ignore-sct",
+            "cosign: --ca-roots and --ca-intermediates, with --insecure-ignore-tlog and "
+            "--insecure-ignore-sct where no log has it",
         )
     elif facts.method is Method.KEYLESS:
         yield from _keyless_blockers(found)
@@ -206,13 +203,12 @@ def _keyless_blockers(found: Explained) -> Iterator[Reason]:
         )
 
 
-def _other_subject(found: Explained, item: Explanation) -> Reason:
+def _other_subject(found: Explained) -> Reason:
     if found.kind is Kind.OMS:
-        is_signed = any(other.kind is Kind.SIGNATURE for other in item.items)
         return Reason(
             "about-files",
             "an OMS signature is about the files, not about the manifest",
-            "" if is_signed else "sign the manifest, too: modelseal sign REF",
+            "sign the manifest, too: modelseal sign REF",
         )
     return Reason(
         "wrong-subject",

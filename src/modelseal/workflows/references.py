@@ -6,7 +6,6 @@ Only what a believed signer named is fetched, and only if somebody asks for its 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from modelseal.attest.predicates.reference import (
@@ -59,7 +58,7 @@ def read_documents(
             rejections.append(read)
         else:
             statements.append(read)
-    return replace(gathered, statements=tuple(statements), rejections=tuple(rejections))
+    return Gathered(tuple(statements), tuple(rejections), gathered.unread)
 
 
 def _read(

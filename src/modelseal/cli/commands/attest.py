@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelseal.cli.flags import with_flags
 from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
+    ByDigest,
+    CertificateChain,
+    IdentityToken,
+    Offline,
     Output,
     OutputFormat,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-)
-from modelseal.cli.signing_options import (
-    KEYLESS,
-    ByDigest,
-    SigningFlags,
+    SigningCertificate,
+    SigningConfigFile,
+    SigningKey,
+    TrustedRootFile,
+    with_registry,
 )
 
 if TYPE_CHECKING:
@@ -34,10 +37,16 @@ def register(app: typer.Typer) -> None:
     app.command()(attest)
 
 
-@with_flags
+@with_registry
 def sign(
     reference: ReferenceArgument,
-    signing: SigningFlags = KEYLESS,
+    key: SigningKey = None,
+    certificate: SigningCertificate = None,
+    certificate_chain: CertificateChain = None,
+    identity_token: IdentityToken = "",
+    signing_config: SigningConfigFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
     oms: SignOms = False,
     oms_file: OmsFile = None,
     registry: RegistryFlags = NO_FLAGS,
@@ -55,17 +64,26 @@ def sign(
       modelseal sign oci:./store:1.4.0 --key modelseal.key
     """
     from modelseal.cli.commands.oms import sign_with_oms
-    from modelseal.cli.settings import signing_settings
+    from modelseal.cli.settings import settings
     from modelseal.workflows.attest import SIGNATURE_CLAIM
 
-    chosen = signing_settings(signing, registry=registry)
+    chosen = settings(
+        key=key,
+        certificate=certificate,
+        certificate_chain=certificate_chain,
+        identity_token=identity_token,
+        signing_config=signing_config,
+        trusted_root=trusted_root,
+        offline=offline,
+        registry=registry,
+    )
     if oms or oms_file is not None:
         sign_with_oms(reference, chosen, oms_file, quiet=quiet, output=output)
         return
     _attest(reference, [SIGNATURE_CLAIM], chosen, quiet=quiet, output=output)
 
 
-@with_flags
+@with_registry
 def attest(
     reference: ReferenceArgument,
     predicate_type: Annotated[
@@ -88,7 +106,13 @@ def attest(
         ),
     ],
     by_digest: ByDigest = False,
-    signing: SigningFlags = KEYLESS,
+    key: SigningKey = None,
+    certificate: SigningCertificate = None,
+    certificate_chain: CertificateChain = None,
+    identity_token: IdentityToken = "",
+    signing_config: SigningConfigFile = None,
+    trusted_root: TrustedRootFile = None,
+    offline: Offline = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -105,7 +129,7 @@ def attest(
     """
     from modelseal.attest.predicates.types import parse_predicate_type
     from modelseal.cli.answer import answering
-    from modelseal.cli.settings import signing_settings
+    from modelseal.cli.settings import settings
     from modelseal.errors import UsageError
     from modelseal.workflows.attest import read_claim
 
@@ -120,7 +144,16 @@ def attest(
         read_claim(kind, path, by_digest=by_digest)
         for kind, path in zip(kinds, predicate, strict=True)
     ]
-    chosen = signing_settings(signing, registry=registry)
+    chosen = settings(
+        key=key,
+        certificate=certificate,
+        certificate_chain=certificate_chain,
+        identity_token=identity_token,
+        signing_config=signing_config,
+        trusted_root=trusted_root,
+        offline=offline,
+        registry=registry,
+    )
     _attest(reference, claims, chosen, quiet=quiet, output=output)
 
 

@@ -8,8 +8,14 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.flags import with_flags
-from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, PlatformOption, RegistryFlags
+from modelseal.cli.options import (
+    NO_FLAGS,
+    Output,
+    OutputFormat,
+    PlatformOption,
+    RegistryFlags,
+    with_registry,
+)
 
 _HELP = "A reference as everywhere, or a model directory."
 
@@ -19,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(diff)
 
 
-@with_flags
+@with_registry
 def diff(
     left: Annotated[str, typer.Argument(metavar="A", help=_HELP, show_default=False)],
     right: Annotated[str, typer.Argument(metavar="B", help=_HELP, show_default=False)],

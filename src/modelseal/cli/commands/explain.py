@@ -5,11 +5,21 @@
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
-from modelseal.cli.flags import with_flags
-from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, ReferenceArgument, RegistryFlags
-from modelseal.cli.trust_options import (
-    NOBODY,
-    VerifyingFlags,
+from modelseal.cli.options import (
+    NO_FLAGS,
+    CaIntermediates,
+    CaRoots,
+    CertificateIdentity,
+    CertificateIssuer,
+    Output,
+    OutputFormat,
+    PolicyFile,
+    PublicKey,
+    ReferenceArgument,
+    RegistryFlags,
+    TrustedRootFile,
+    VerificationProfile,
+    with_registry,
 )
 
 
@@ -18,10 +28,17 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
-@with_flags
+@with_registry
 def explain(
     reference: ReferenceArgument,
-    whom: VerifyingFlags = NOBODY,
+    certificate_identity: CertificateIdentity = "",
+    certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
+    key: PublicKey = None,
+    policy: PolicyFile = None,
+    trusted_root: TrustedRootFile = None,
+    profile: VerificationProfile = None,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     no_cache: NoCache = False,
@@ -53,7 +70,14 @@ def explain(
 
     json_wanted = answering(output)
     chosen = settings(
-        trust=whom,
+        certificate_identity=certificate_identity,
+        certificate_oidc_issuer=certificate_oidc_issuer,
+        ca_roots=ca_roots,
+        ca_intermediates=ca_intermediates,
+        key=key,
+        policy=policy,
+        trusted_root=trusted_root,
+        profile=profile,
         offline=offline,
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,

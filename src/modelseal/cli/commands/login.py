@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.flags import with_flags
-from modelseal.cli.options import NO_FLAGS, RegistryFlags
+from modelseal.cli.options import NO_FLAGS, RegistryFlags, with_registry
 
 _MOST = 64 << 10
 
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(logout)
 
 
-@with_flags
+@with_registry
 def login(
     registry_name: RegistryArgument,
     username: Annotated[

@@ -14,18 +14,22 @@ from modelseal.cli.cache_options import (
     NoCache,
     OfflineReading,
 )
-from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
+    CaIntermediates,
+    CaRoots,
+    CertificateIdentity,
+    CertificateIssuer,
     Json,
     PlatformOption,
+    PolicyFile,
+    PublicKey,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-)
-from modelseal.cli.trust_options import (
-    NOBODY,
-    VerifyingFlags,
+    TrustedRootFile,
+    VerificationProfile,
+    with_registry,
 )
 
 
@@ -34,7 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command()(pull)
 
 
-@with_flags
+@with_registry
 def pull(
     reference: ReferenceArgument,
     output: Annotated[
@@ -84,7 +88,14 @@ def pull(
         ),
     ] = 8,
     platform: PlatformOption = "",
-    whom: VerifyingFlags = NOBODY,
+    certificate_identity: CertificateIdentity = "",
+    certificate_oidc_issuer: CertificateIssuer = "",
+    ca_roots: CaRoots = None,
+    ca_intermediates: CaIntermediates = None,
+    key: PublicKey = None,
+    profile: VerificationProfile = None,
+    policy: PolicyFile = None,
+    trusted_root: TrustedRootFile = None,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     cache_limit: CacheLimit = DEFAULT_LIMIT,
@@ -122,7 +133,14 @@ def pull(
     if output is None and not dry_run:
         raise UsageError("no directory is named", hint="give --output DIR, or --dry-run")
     chosen = settings(
-        trust=whom,
+        certificate_identity=certificate_identity,
+        certificate_oidc_issuer=certificate_oidc_issuer,
+        ca_roots=ca_roots,
+        ca_intermediates=ca_intermediates,
+        key=key,
+        profile=profile,
+        policy=policy,
+        trusted_root=trusted_root,
         offline=offline,
         cache=chosen_cache(cache, cache_limit, none=no_cache),
         registry=registry,

@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.flags import with_flags
-from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, ReferenceArgument, RegistryFlags
+from modelseal.cli.options import (
+    NO_FLAGS,
+    Output,
+    OutputFormat,
+    ReferenceArgument,
+    RegistryFlags,
+    with_registry,
+)
 
 app = typer.Typer(
     help="The list of what speaks about a manifest.", no_args_is_help=True, rich_markup_mode=None
@@ -20,7 +26,7 @@ def _referrers() -> None:
 
 
 @app.command()
-@with_flags
+@with_registry
 def repair(
     reference: ReferenceArgument,
     digest: Annotated[

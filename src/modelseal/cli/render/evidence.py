@@ -36,11 +36,7 @@ def as_text(item: "BuildExplanation") -> Iterator[str]:
     yield f"known: {len(facts)} facts"
     for line in _LEGEND:
         yield f"  {line}"
-    for topic, told in _by_topic(facts):
-        yield ""
-        yield printable(topic)
-        for fact in told:
-            yield printable(f"  {_MARKS[fact.basis]:<{_WIDTH}}  {fact.text}")
+    yield from fact_lines(facts)
     yield ""
     yield f"findings: {counted(findings)}"
     for number, finding in enumerate(findings, 1):
@@ -68,6 +64,15 @@ def as_json(item: "BuildExplanation") -> dict[str, Any]:
             for claim in item.collected.claims
         ],
     }
+
+
+def fact_lines(facts: Iterable[Fact]) -> Iterator[str]:
+    """Write facts by their topic, each with how it is known."""
+    for topic, told in _by_topic(facts):
+        yield ""
+        yield printable(topic)
+        for fact in told:
+            yield printable(f"  {_MARKS[fact.basis]:<{_WIDTH}}  {fact.text}")
 
 
 def fact_json(fact: Fact) -> dict[str, str]:

@@ -10,7 +10,6 @@ from modelseal.cli.render.evidence import fact_json, finding_lines, worst_first
 from modelseal.cli.render.text import printable
 from modelseal.evidence.lineage.openlineage import run_events, run_id
 from modelseal.evidence.lineage.runs import Input, Run
-from modelseal.evidence.lineage.usage import label
 from modelseal.workflows.lineage import Lineage, Standing
 
 _STANDINGS = {
@@ -85,10 +84,7 @@ def _input(item: Input) -> Iterator[str]:
     yield printable(f"    {item.digest}") if item.digest else "    no digest"
     for key, word in _WORDS.items():
         if key in item.said:
-            told = item.said[key]
-            if key == "usage":
-                told = "; ".join(map(label, told.split(", ")))
-            yield printable(f"    {word}: {told}")
+            yield printable(f"    {word}: {item.said[key]}")
 
 
 _WORDS = {

@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias
 
 from modelseal.errors import ContentMismatchError, Error, StorageError
 from modelseal.oci.content import (
@@ -27,7 +27,6 @@ from modelseal.oci.content import (
     FileIdentity,
     HashedContent,
     VerifyingReader,
-    hashed_file,
 )
 from modelseal.oci.descriptor import Descriptor
 
@@ -165,10 +164,11 @@ class Pieces:
 
     def _open(self) -> Iterator[tuple[int, Piece]]:
         content = self._content
-        hashed = hashed_file(content)
+        hashed = content.hashed_file() if isinstance(content, HashedContent) else None
         if hashed is None:
             return self._hashed_on_the_way()
-        return self._slices(hashed, cast("HashedContent", content).reached)
+        assert isinstance(content, HashedContent)
+        return self._slices(hashed, content.reached)
 
     def _slices(
         self, file: FileContent, reached: Callable[[int], None]

@@ -4,7 +4,15 @@
 
 from modelseal.workflows.collect import Collector
 from modelseal.workflows.collectors.bom import collect_bom
+from modelseal.workflows.collectors.compatibility import collect_compatibility
 from modelseal.workflows.collectors.data import collect_data
+from modelseal.workflows.collectors.dependencies import collect_dependencies
 from modelseal.workflows.collectors.provenance import collect_provenance
 
-ALL: tuple[Collector, ...] = (collect_provenance, collect_data, collect_bom)
+ALL: tuple[Collector, ...] = (
+    collect_provenance,
+    collect_data,
+    collect_dependencies,
+    collect_compatibility,
+    collect_bom,
+)

@@ -13,6 +13,7 @@ from modelseal.evidence import declared
 from modelseal.evidence.completeness import missing
 from modelseal.evidence.environment import words as environment
 from modelseal.evidence.facts import Fact, Finding
+from modelseal.evidence.locks.descriptors import package_descriptors
 from modelseal.evidence.materials import materials
 from modelseal.evidence.source import words as source
 from modelseal.evidence.source.working_tree import WorkingTree
@@ -39,6 +40,7 @@ def collect_provenance(build: Build) -> Collected:
                 build_image=build.snapshot.container.image,
             ),
             *_outside_of_the_artifact(build),
+            *_locked(build),
         ),
         invocation_id=builder.invocation_id,
         started_on=build.started,
@@ -66,6 +68,12 @@ def _findings(build: Build) -> Iterator[Finding]:
     yield from builders.findings(build.builder, build.environment)
     yield from environment.findings(build.snapshot, build.environment)
     yield from missing(project, build.tree)
+
+
+def _locked(build: Build) -> tuple[ResourceDescriptor, ...]:
+    """Return the packages that the lock names; the lock itself stands there as a file."""
+    lock = build.lock.lock
+    return package_descriptors(lock.packages) if lock is not None else ()
 
 
 def _internal(build: Build) -> dict[str, object]:
