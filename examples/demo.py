@@ -121,26 +121,29 @@ def _train(stage: Stage) -> None:
     _say(
         "A network that reads handwritten digits, trained here and now with scikit-learn; then a",
         "safetensors and an ONNX file, a model card and an evaluation with the measured numbers.",
+        "The data that it learned from lie beside it, and a Croissant file describes them.",
     )
-    stage.run("python", ROOT / "examples" / "train_digits.py", "digits")
+    stage.run("python", ROOT / "examples" / "train_digits.py", "digits", "data")
     _list_files(stage.directory / "digits")
 
 
 def _init(stage: Stage) -> None:
-    _say("modelseal looks into the files and writes down what it finds, for you to complete.")
-    if (stage.directory / "digits" / "modelseal.yaml").exists():
-        _say("(This model brings its own modelseal.yaml.)")
-        return
-    stage.run("modelseal", "init", "digits")
+    _say(
+        "modelseal.yaml says what it is and what it was made from; this model brings its own. For",
+        "another, `modelseal init DIR` writes one from what it finds in the files.",
+    )
+    for line in (stage.directory / "digits" / "modelseal.yaml").read_text().splitlines():
+        print(f"    {line}")
 
 
 def _explain(stage: Stage) -> None:
     _say(
         "Before anything is stored: what can be known about the model and how it came to be, how",
         "well each fact is known, and what is missing, with the lines to add to modelseal.yaml.",
-        "Nothing stands in for what is missing, and a release does not wait for it.",
+        "Nothing stands in for what is missing, and a release does not wait for it. The data are",
+        "at hand, so that their digests are compared.",
     )
-    stage.run("modelseal", "build", "digits", "--explain", "--quiet")
+    stage.run("modelseal", "build", "digits", "--explain", "--data", "data", "--quiet")
 
 
 def _publish(stage: Stage) -> None:
@@ -157,6 +160,11 @@ def _publish(stage: Stage) -> None:
 def _verify(stage: Stage) -> None:
     _say("Anybody with the public key can check who vouches for the model.")
     stage.run("modelseal", "verify", REFERENCE, "--key", PUBLIC_KEY)
+
+
+def _lineage(stage: Stage) -> None:
+    _say("And what it was made from, and what is declared of its data; signed by the same key.")
+    stage.run("modelseal", "lineage", REFERENCE, "--key", PUBLIC_KEY)
 
 
 def _pull(stage: Stage) -> None:
@@ -235,6 +243,7 @@ ACTS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("See what is known about it", _explain),
     ("Publish it", _publish),
     ("Verify it", _verify),
+    ("Ask what it was made from", _lineage),
     ("Pull it", _pull),
     ("Load it and predict", _load),
     ("Change one byte of the weights", _tamper_with_weights),

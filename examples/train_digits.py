@@ -66,9 +66,12 @@ metadata:
   name: digits
   version: 0.1.0
   description: Reads a handwritten digit from a picture of 8 x 8 grey pixels
+  authors: [the modelseal authors]
   licenses: [Apache-2.0]
+  vendor: modelseal's examples
 spec:
   format: safetensors
+  task: image-classification
   family: mlp
   architecture: MLPClassifier
   precision: float32
@@ -77,7 +80,11 @@ spec:
     python: ">=3.11"
     lock: requirements.lock
     runtimes: [{{name: onnxruntime, version: ">=1.17"}}]
+    platforms: [{{os: linux, architecture: amd64}}, {{os: linux, architecture: arm64}}]
+    accelerators: [{{type: cpu}}]
+    memory: 512MiB
   training:
+    approach: supervised
     baseModel: none
     datasets:
       - name: digits
@@ -95,6 +102,12 @@ spec:
     outputs:
       - {{name: label, type: int64, shape: [batch]}}
       - {{name: probabilities, type: float32, shape: [batch, 10]}}
+  considerations:
+    users: [whoever tries modelseal]
+    useCases: [showing how a model is shipped]
+    technicalLimitations: [it knows nothing but single digits of 8 x 8 grey pixels]
+    ethicalConsiderations:
+      - {{name: a digit is read wrongly, mitigationStrategy: nobody relies on an example}}
 """
 _DATA_VERSION = "1.0.0"
 _DATA_FILE = "digits.csv.gz"

@@ -72,14 +72,14 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def modelseal(home: Path) -> Command:
-    """The installed command."""
-    return Command(cli.modelseal_program(), home)
+    """The installed command, in a process of its own that need not import it first."""
+    return ForkedCommand(cli.modelseal_program(), home)
 
 
 @pytest.fixture
-def forked_modelseal(home: Path) -> Command:
-    """The installed command, without what it costs to start it."""
-    return ForkedCommand(cli.modelseal_program(), home)
+def started_modelseal(home: Path) -> Command:
+    """The installed command, started as a user starts it: for tests of that."""
+    return Command(cli.modelseal_program(), home)
 
 
 @pytest.fixture

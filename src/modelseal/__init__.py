@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BytesMoved,
         Copied,
         IncompleteCopyError,
+        OmsVerification,
         Publication,
         PulledModel,
         RegistryOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         publish,
         pull,
         verify,
+        verify_oms,
     )
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Copied",
     "Error",
     "IncompleteCopyError",
+    "OmsVerification",
     "Publication",
     "PulledModel",
     "RegistryOptions",
@@ -59,6 +62,7 @@ __all__ = [
     "publish",
     "pull",
     "verify",
+    "verify_oms",
 ]
 
 

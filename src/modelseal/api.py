@@ -34,6 +34,8 @@ from modelseal.workflows import verify as verify_workflow
 from modelseal.workflows.attest import read_claim
 from modelseal.workflows.copy import Copied, IncompleteCopyError, Target
 from modelseal.workflows.events import EventSink, StepFinished, StepStarted
+from modelseal.workflows.oms import OmsVerification
+from modelseal.workflows.oms_trust import oms_options, verify_named
 from modelseal.workflows.publish import Publication
 from modelseal.workflows.pull import PulledModel
 from modelseal.workflows.remembering import services_to_push
@@ -59,6 +61,7 @@ __all__ = [
     "BytesMoved",
     "Copied",
     "IncompleteCopyError",
+    "OmsVerification",
     "Publication",
     "PulledModel",
     "RegistryOptions",
@@ -75,6 +78,7 @@ __all__ = [
     "publish",
     "pull",
     "verify",
+    "verify_oms",
 ]
 
 
@@ -122,6 +126,7 @@ def publish(
     trusted_root: Path | str | None = None,
     signing_config: Path | str | None = None,
     attest: Sequence[tuple[str, Path | str]] = (),
+    oms: bool = False,
     mount_from: Sequence[str] = (),
     remember: bool = True,
     registry: RegistryOptions | None = None,
@@ -140,6 +145,8 @@ def publish(
         trusted_root: the private Sigstore that is believed; None means the public good one.
         signing_config: where the private Sigstore signs.
         attest: what else to attest: predicate types, each with the file of its predicate.
+        oms: sign the files, too, as OpenSSF Model Signing has it, with the same login; the
+            signature's bytes are `publication.oms.bundle`.
         mount_from: repositories of the same registry that may have some of the files.
         remember: whether digests of files and open uploads are kept in `~/.cache/modelseal`.
         registry: how to speak to registries: TLS, credentials, time-outs.
@@ -175,6 +182,7 @@ def publish(
         services=replace(services, on_event=on_event),
         environment=os.environ,
         claims=claims,
+        oms=oms,
     )
 
 
@@ -205,6 +213,48 @@ def verify(
     return verify_workflow.verify_model(
         name, trust, store=store, clock=system_clock, platform=platform
     )[1]
+
+
+def verify_oms(
+    reference: Path | str,
+    believe: Believe,
+    *,
+    signature: Path | str | None = None,
+    ignore_unsigned_files: bool = False,
+    ignore_paths: Sequence[str] = (),
+    allow_symlinks: bool = False,
+    platform: str = "",
+    registry: RegistryOptions | None = None,
+) -> OmsVerification:
+    """Verify an OMS signature of a model's files; return only when it holds.
+
+    In a store no file is read: the manifest lists their digests. In a directory all are.
+
+    Args:
+        reference: a model in a store, or a directory (or one file).
+        believe: who has to have signed; not a policy. `ca_roots` may stand alone.
+        signature: the file that the signature is in; without it one that is attached, or
+            `model.sig` in the model.
+        ignore_unsigned_files: take files that are there and not signed.
+        ignore_paths: paths below the model that are not asked about.
+        allow_symlinks: follow links in a directory, if the signer did so, too.
+        platform: which model of an index, `os/architecture`; else this machine's under Linux.
+        registry: how to speak to registries: TLS, credentials, time-outs.
+
+    Raises:
+        Error: `code` tells why; the tree is in `modelseal.errors`.
+    """
+    return verify_named(
+        str(reference),
+        _believing(believe, registry),
+        signature=_path(signature),
+        platform=platform,
+        options=oms_options(
+            ignore_unsigned_files=ignore_unsigned_files,
+            ignore_paths=ignore_paths,
+            allow_symlinks=allow_symlinks,
+        ),
+    )
 
 
 def pull(

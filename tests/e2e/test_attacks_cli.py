@@ -64,6 +64,20 @@ def test_trust_that_is_empty_does_not_pull_what_nobody_signed(
     assert not (home / "out").exists()
 
 
+def test_trust_that_is_named_twice_is_not_that_which_stands_last(
+    modelseal: Command, home: Path, reference: str
+) -> None:
+    for name in ("a", "b"):
+        modelseal("key", "generate", "--output", name, env=ENV).check()
+    modelseal("sign", reference, "--key", "b", env=ENV).check()
+    pull = ("pull", reference, "--output", "out")
+    for twice in (("--key", "a.pub", "--key", "b.pub"), ("--key=a.pub", "--key=b.pub")):
+        refused = modelseal(*pull, *twice).check(2)
+        assert "--key stands there twice" in refused.stderr.replace("\n", " ")
+    assert not (home / "out").exists()
+    modelseal(*pull, "--key", "b.pub").check()
+
+
 def test_a_type_beside_a_policy_is_not_dropped_in_silence(
     modelseal: Command, home: Path, reference: str
 ) -> None:

@@ -34,6 +34,11 @@ COMMANDS = [
 
 
 @pytest.fixture
+def modelseal(started_modelseal: Command) -> Command:
+    return started_modelseal
+
+
+@pytest.fixture
 def model(home: Path) -> Path:
     return make_model(home / "model")
 

@@ -102,6 +102,10 @@ def test_a_companys_certificate_signs_and_cosign_verifies(stage: Stage) -> None:
     for roots, code in ((BELIEVED, 0), ((), 2)):
         stage.modelseal("verify", stage.reference, "--policy", "policy.yaml", *roots).check(code)
 
+    told = stage.modelseal("explain", stage.reference, *BELIEVED, "--certificate-identity", SUBJECT)
+    assert "cosign 3.1: it depends" in told.check().stdout
+    assert "name the authority in the trusted root" in told.stdout
+
     stage.cosign(
         *("trusted-root", "create", "--out", "trusted.json"),
         "--fulcio=url=https://ca.example,certificate-chain=chain.pem,start-time=2024-01-01T00:00:00Z",

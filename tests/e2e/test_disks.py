@@ -22,6 +22,11 @@ NAME = "acme/fraud"
 
 
 @pytest.fixture
+def modelseal(started_modelseal: Command) -> Command:
+    return started_modelseal
+
+
+@pytest.fixture
 def registry() -> Iterator[FakeRegistry]:
     with FakeRegistry() as fake:
         yield fake

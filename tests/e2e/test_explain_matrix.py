@@ -41,7 +41,7 @@ from modelseal.trust.bundle import build_key_bundle
 from modelseal.trust.dsse import pae
 from modelseal.trust.keys import Algorithm, PrivateKey, generate_key
 from modelseal.trust.oidc import IdentityTokens
-from modelseal.trust.oms import oms_hint
+from modelseal.trust.oms_keys import oms_hint
 from modelseal.trust.signer import KeySigner, SigstoreSigner
 from modelseal.trust.trusted_root import load_trust_config
 from modelseal.workflows.explain import explain

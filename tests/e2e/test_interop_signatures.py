@@ -149,14 +149,14 @@ class Signers:
 
 @pytest.fixture
 def signers(
-    private_sigstore: PrivateSigstore, forked_modelseal: Command, cosign: Command, home: Path
+    private_sigstore: PrivateSigstore, modelseal: Command, cosign: Command, home: Path
 ) -> Signers:
     for name in ("ours", "stranger"):
-        forked_modelseal("key", "generate", "--output", home / name, env=PASSPHRASE).check()
+        modelseal("key", "generate", "--output", home / name, env=PASSPHRASE).check()
     cosign("generate-key-pair", env=PASSPHRASE).check()
     cosign("signing-config", "create", "--out", home / "no-services.json").check()
     (home / "predicate.json").write_text(json.dumps(PREDICATE))
-    return Signers(private_sigstore, forked_modelseal, cosign, home)
+    return Signers(private_sigstore, modelseal, cosign, home)
 
 
 @pytest.fixture

@@ -5,12 +5,16 @@
 import hashlib
 import json
 import re
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.cli import Command
 from tests.support.model_factory import make_model, project_text
+from tests.support.registries import Registry, RegistryName
+from tests.support.sigstore import PrivateSigstore
 
 ENV = {"MODELSEAL_KEY_PASSPHRASE": "correct horse"}
 CSV = b"amount,fraud\n12.5,0\n"
@@ -163,3 +167,26 @@ def test_a_place_of_data_that_cannot_be_is_wrong_usage(
     told = forked_modelseal(*words).check(2).stderr
     assert re.search(message, told)
     assert "Traceback" not in told
+
+
+def test_a_keyless_release_in_a_registry_has_a_lineage_by_its_identity(
+    modelseal: Command,
+    model: Path,
+    private_sigstore: PrivateSigstore,
+    serve_registry: Callable[[RegistryName], Registry],
+) -> None:
+    host = serve_registry("olareg").host
+    name = f"models/l-{uuid.uuid4().hex[:12]}"
+    reference, trainer = f"{host}/{name}:1.4.0", "trainer@acme.example"
+    root = ("--trusted-root", private_sigstore.trusted_root)
+    modelseal(
+        *("publish", model, reference, *root, "--signing-config", private_sigstore.signing_config),
+        *("--identity-token", private_sigstore.token_file(trainer), "--data", "data"),
+    ).check()
+    whom = ("--certificate-oidc-issuer", private_sigstore.issuer, "--certificate-identity")
+    events = modelseal(
+        "lineage", reference, *root, *whom, trainer, "--format", "openlineage"
+    ).check()
+    (output,) = json.loads(events.stdout.splitlines()[1])["outputs"]
+    assert (output["namespace"], output["name"]) == (f"oci://{host}", name)
+    modelseal("lineage", reference, *root, *whom, "mallory@acme.example").check(11)

@@ -4,12 +4,18 @@
 
 from pathlib import Path
 
+import pytest
 from tests.support import terminal
 from tests.support.cli import Command
 from tests.support.fake_registry import FakeRegistry
 from tests.support.model_factory import make_model
 
 SECRET = "s3cret-of-user"
+
+
+@pytest.fixture
+def modelseal(started_modelseal: Command) -> Command:
+    return started_modelseal
 
 
 def test_after_a_login_other_commands_and_oras_may_write(

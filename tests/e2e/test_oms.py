@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.support import cli, company_ca
 from tests.support.cli import Command
 from tests.support.faulty_proxy import Answered, Asked, FaultyProxy
+from tests.support.forks import ForkedCommand
 from tests.support.model_factory import ATTESTED, make_model
 from tests.support.registries import Registry
 from tests.support.sigstore import PrivateSigstore
@@ -44,7 +45,7 @@ class Published:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     home = tmp_path_factory.mktemp("published")
-    modelseal = Command(cli.modelseal_program(), home)
+    modelseal = ForkedCommand(cli.modelseal_program(), home)
     modelseal("key", "generate", "--output", "k", env=ENV).check()
     model = make_model(home / "fraud")
     options = ("--key", "k", "--oms-file", "fraud.sig")

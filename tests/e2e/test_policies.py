@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.cli import Command
+from tests.support.forks import ForkedCommand
 from tests.support.model_factory import make_model
 from tests.support.sigstore import PrivateSigstore
 
@@ -30,6 +31,7 @@ def test_a_policy_that_nobody_tested_is_not_offered() -> None:
     assert {path.name for path in POLICIES.iterdir()} == {
         "signed-by-github-workflow.yaml",
         "signed-by-key.yaml",
+        "signed-by-two-of-three.yaml",
     }
 
 
@@ -81,6 +83,28 @@ def with_key(home: Path, public_key: Path) -> Path:
     return path
 
 
+class TestSignedByTwoOfThree:
+    def test_two_of_the_three_allow_it_and_one_however_often_does_not(
+        self, modelseal: Command, home: Path, private_sigstore: PrivateSigstore
+    ) -> None:
+        text = (POLICIES / "signed-by-two-of-three.yaml").read_text()
+        policy = home / "policy.yaml"
+        policy.write_text(text.replace("https://accounts.google.com", private_sigstore.issuer))
+        trust = {
+            "MODELSEAL_TRUSTED_ROOT": str(private_sigstore.trusted_root),
+            "MODELSEAL_SIGNING_CONFIG": str(private_sigstore.signing_config),
+        }
+        team = ForkedCommand(modelseal.program, modelseal.home, trust)
+        team("push", make_model(home / "model"), REFERENCE).check()
+        for signer in ("ada", "ada", "mallory"):
+            token = private_sigstore.token(f"{signer}@acme.example")
+            team("sign", REFERENCE, env={"SIGSTORE_ID_TOKEN": token}).check()
+            assert denied(team, policy) == {"signed"}
+        token = private_sigstore.token("joan@acme.example")
+        team("sign", REFERENCE, env={"SIGSTORE_ID_TOKEN": token}).check()
+        team("verify", REFERENCE, "--policy", policy).check()
+
+
 class TestSignedByGithubWorkflow:
     """GitHub is played by the private Sigstore, whose certificates name e-mail addresses; so only
     the role's issuer and subject are replaced. The provenance rule is the file's own."""
@@ -128,7 +152,7 @@ class TestSignedByGithubWorkflow:
     def verifying(self, modelseal: Command, private_sigstore: PrivateSigstore) -> Command:
         """The command of somebody who believes the private Sigstore."""
         settings = {"MODELSEAL_TRUSTED_ROOT": str(private_sigstore.trusted_root)}
-        return Command(modelseal.program, modelseal.home, settings)
+        return ForkedCommand(modelseal.program, modelseal.home, settings)
 
     def test_allows_what_the_workflow_built_and_signed(
         self, modelseal: Command, verifying: Command, home: Path, private_sigstore: PrivateSigstore

@@ -6,11 +6,17 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from tests.support.cli import Command
 from tests.support.model_factory import make_model
 
 README = Path(__file__).parents[2] / "README.md"
 PASSPHRASE = {"MODELSEAL_KEY_PASSPHRASE": "correct horse"}
+
+
+@pytest.fixture
+def modelseal(started_modelseal: Command) -> Command:
+    return started_modelseal
 
 
 def first_steps() -> list[list[str]]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.support import cli, kms
 from tests.support.cli import Command
+from tests.support.forks import ForkedCommand
 from tests.support.model_factory import make_model
 from tests.support.registries import Registry, RegistryName
 
@@ -73,7 +74,7 @@ def pushed(
 ) -> str:
     home = tmp_path_factory.mktemp("pushed")
     repository = f"{serve_registry('crane').host}/models/keys"
-    modelseal = Command(cli.modelseal_program(), home)
+    modelseal = ForkedCommand(cli.modelseal_program(), home)
     modelseal("push", make_model(home / "model"), f"{repository}:1").check()
     done = modelseal("inspect", f"{repository}:1", "--output", "json").check()
     return f"{repository}@{json.loads(done.stdout)['manifest']['digest']}"

@@ -14,6 +14,11 @@ SECRET = "correct horse battery staple"
 
 
 @pytest.fixture
+def modelseal(started_modelseal: Command) -> Command:
+    return started_modelseal
+
+
+@pytest.fixture
 def model(tmp_path: Path) -> Path:
     return make_model(tmp_path / "model", extra={"large.safetensors": weights(3 << 20)})
 

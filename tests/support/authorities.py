@@ -10,11 +10,13 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.support import certificates
 
 FULCIO_KEY_PASSWORD = "test"
 """Fulcio takes only an encrypted key."""
 
+_ORGANISATION = "modelseal tests"
 _LIFETIME = dt.timedelta(days=30)
 _SKEW = dt.timedelta(hours=1)
 _DER, _PEM = serialization.Encoding.DER, serialization.Encoding.PEM
@@ -79,73 +81,37 @@ class Authorities:
 
 def _root(name: str, *, path_length: int) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, key.public_key(), issuer_name=name, issuer_key=key.public_key())
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=True, path_length=path_length), critical=True
-    )
-    builder = builder.add_extension(_key_usage(ca=True), critical=True)
+    builder = _begin(name, key, issuer=name, issuer_key=key, ca=True, path_length=path_length)
     return Authority(key, (builder.sign(key, hashes.SHA256()),))
 
 
 def _timestamping_leaf(root: Authority) -> Authority:
     """Issue a certificate for timestamps, which timestamp-authority wants below a root."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(
-        "tsa", key.public_key(), issuer_name="tsa-root", issuer_key=root.key.public_key()
-    )
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=False, path_length=None), critical=True
-    )
-    builder = builder.add_extension(_key_usage(ca=False), critical=True)
+    builder = _begin("tsa", key, issuer="tsa-root", issuer_key=root.key, ca=False)
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
     leaf = builder.add_extension(usage, critical=True).sign(root.key, hashes.SHA256())
     return Authority(key, (leaf, *root.chain))
 
 
-def _builder(
+def _begin(
     name: str,
-    key: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePrivateKey,
     *,
-    issuer_name: str,
-    issuer_key: ec.EllipticCurvePublicKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    ca: bool,
+    path_length: int | None = None,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(_name(issuer_name))
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + _LIFETIME)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
-        )
-    )
-
-
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _name(common_name: str) -> x509.Name:
-    # sigstore-python wants a common name in every trusted certificate.
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "modelseal tests"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
+    return certificates.begin(
+        certificates.name(_ORGANISATION, name),
+        key.public_key(),
+        issuer=certificates.name(_ORGANISATION, issuer),
+        issuer_key=issuer_key.public_key(),
+        valid=(now - _SKEW, now + _LIFETIME),
+        ca=ca,
+        path_length=path_length,
     )
 
 

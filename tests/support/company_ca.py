@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.support import certificates
+from tests.support.certificates import PublicKey
 
-PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 DAY = dt.timedelta(days=1)
 SUBJECT = "release@acme.example"
 CODE = (ExtendedKeyUsageOID.CODE_SIGNING,)
@@ -35,10 +36,7 @@ class Ca:
     ) -> x509.Certificate:
         """Issue a signing certificate, valid from and to so many days from now."""
         names = [x509.RFC822Name(subject)] if isinstance(subject, str) else list(subject)
-        builder = _builder("a signer", self, public_key, days).add_extension(
-            x509.BasicConstraints(ca=False, path_length=None), critical=True
-        )
-        builder = builder.add_extension(_usage(ca=False), critical=True)
+        builder = _begin("a signer", self, public_key, days, ca=False)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if usages is not None:
@@ -56,10 +54,7 @@ class Ca:
         """Issue a certificate that issues others; with `ca=False` one that must not."""
         key = ec.generate_private_key(ec.SECP256R1())
         length = path_length if ca else None
-        builder = _builder(name, self, key.public_key(), (-2, 300)).add_extension(
-            x509.BasicConstraints(ca=ca, path_length=length), critical=True
-        )
-        builder = builder.add_extension(_usage(ca=ca), critical=True)
+        builder = _begin(name, self, key.public_key(), (-2, 300), ca=ca, path_length=length)
         if usages is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         return Ca(builder.sign(self.key, hashes.SHA256()), key)
@@ -68,9 +63,7 @@ class Ca:
 def make_root(name: str = "Acme root") -> Ca:
     """Make a self-signed root."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, None, key.public_key(), (-3, 3000), issuer_key=key.public_key())
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
-    builder = builder.add_extension(_usage(ca=True), critical=True)
+    builder = _begin(name, None, key.public_key(), (-3, 3000), ca=True, path_length=2)
     return Ca(builder.sign(key, hashes.SHA256()), key)
 
 
@@ -81,43 +74,24 @@ def write(path: Path, *certificates: x509.Certificate) -> Path:
     return path
 
 
-def _builder(
+def _begin(
     name: str,
     issuer: Ca | None,
-    public_key: PublicKey,
+    key: PublicKey,
     days: tuple[int, int],
-    issuer_key: PublicKey | None = None,
+    *,
+    ca: bool,
+    path_length: int | None = None,
 ) -> x509.CertificateBuilder:
+    """Begin a certificate by `issuer`, or by itself."""
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    above = issuer.key.public_key() if issuer else issuer_key
-    assert above is not None
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(issuer.certificate.subject if issuer else _name(name))
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + days[0] * DAY)
-        .not_valid_after(now + days[1] * DAY)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above), critical=False)
-    )
-
-
-def _name(text: str) -> x509.Name:
-    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Acme")
-    return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
+    named = certificates.name("Acme", name)
+    return certificates.begin(
+        named,
+        key,
+        issuer=issuer.certificate.subject if issuer else named,
+        issuer_key=issuer.key.public_key() if issuer else key,
+        valid=(now + days[0] * DAY, now + days[1] * DAY),
+        ca=ca,
+        path_length=path_length,
     )

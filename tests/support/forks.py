@@ -47,7 +47,8 @@ _PRELOADED = [
     "sigstore.verify",
     "yaml",
 ]
-_STREAMS = ("stdin", "stdout", "stderr")
+# What Python does about text that is none, by stream, in the locale C.UTF-8.
+_STREAMS = {"stdin": "surrogateescape", "stdout": "surrogateescape", "stderr": "backslashreplace"}
 _command = typer.main.get_command(app)
 
 
@@ -65,11 +66,12 @@ def _run(words: Sequence[str], environment: Mapping[str, str], cwd: str, streams
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
-    for number, name in enumerate(_STREAMS):
+    for number, (name, errors) in enumerate(_STREAMS.items()):
         path = os.path.join(streams, name) if streams else os.devnull  # noqa: PTH118
         os.dup2(os.open(path, os.O_RDWR | os.O_APPEND), number)
         mode = "w" if number else "r"
-        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        stream = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
     sys.argv = ["modelseal", *words]
     try:
         main()
@@ -99,7 +101,10 @@ def start(
 
 
 class ForkedCommand(Command):
-    """The installed `modelseal`, without what it costs to start it."""
+    """The installed `modelseal`, without what it costs to start it.
+
+    With a `PYTHONPATH` it is started all the same: that is for what Python does at its start.
+    """
 
     __slots__ = ()
 
@@ -114,6 +119,8 @@ class ForkedCommand(Command):
         """Run it with these arguments, as `Command` does."""
         words = tuple(str(part) for part in arguments)
         environment = {**self.environment, **(env or {})}
+        if "PYTHONPATH" in environment:
+            return super().__call__(*arguments, env=env, cwd=cwd, stdin=stdin, timeout=timeout)
         with tempfile.TemporaryDirectory(prefix="modelseal-streams-") as streams:
             files = [Path(streams, name) for name in _STREAMS]
             for path, content in zip(files, (stdin, "", ""), strict=True):

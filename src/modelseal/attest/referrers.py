@@ -51,6 +51,9 @@ MAX_BUNDLE_BYTES = 16 << 20
 MAX_TOTAL_BYTES = 64 << 20
 """Most bytes of bundles that are read for one model."""
 
+MAX_SAID = 1024
+"""How much is kept, in characters, of the predicate type that a referrer says it has."""
+
 BATCH = 16
 """How many bundles are read before it is asked whether they are enough; so few are always read."""
 
@@ -190,14 +193,28 @@ class _Pointer:
 class Attachments:
     """The bundles that hang on a manifest, read batch by batch, so that one can stop in between.
 
-    Those that say that they are of a wanted predicate type come first. What a referrer says of
-    itself is only a hint: it changes the order, and whoever needs all of them gets all.
+    Those that say that they are of a wanted predicate type come first. What a listing says of a
+    referrer changes the order only. What its own manifest says, which is what its author wrote
+    beside the bundle, may end the reading: see `only_wanted`.
     """
 
     def __init__(
-        self, store: ReadableStore, subject: Descriptor, wanted: Collection[str] = ()
+        self,
+        store: ReadableStore,
+        subject: Descriptor,
+        wanted: Collection[str] = (),
+        *,
+        only_wanted: bool = False,
     ) -> None:
         """List the referrers of `subject`; bundles are read when this is iterated.
+
+        Args:
+            store: holds them.
+            subject: what they are about.
+            wanted: predicate types that are asked for.
+            only_wanted: of more than `BATCH` referrers, read no bundle whose own manifest says
+                that it is of another type. Only for questions to which such a bundle cannot
+                answer no: a statement under a wrong name is then as good as not there.
 
         Raises:
             LimitExceededError, UnavailableError: as `attached_bundles` does.
@@ -205,10 +222,13 @@ class Attachments:
         self._store = store
         self._subject = subject
         self._wanted = frozenset(wanted)
+        self._only_wanted = only_wanted
         self._entries = sorted(store.referrers(subject), key=lambda entry: entry.digest)
         self._bytes = 0
         self.unread = len(self._entries)
         """How many referrers may be bundles and were not read yet."""
+        self.passed_over: set[str] = set()
+        """The predicate types that bundles say they have that are not read: `only_wanted`."""
 
     def __iter__(self) -> Iterator[list[Found]]:
         """Yield what hangs there. Raises as `attached_bundles` does."""
@@ -226,16 +246,26 @@ class Attachments:
                 yield self._read(pool, pointers)
             others = [entry for entry, said in pairs if said and said not in self._wanted]
             for batch in _batches(others):
-                yield self._read(pool, self._look(pool, batch))
+                for pointers in self._wanted_first(self._look(pool, batch)):
+                    yield self._read(pool, pointers)
 
     def _wanted_first(
         self, items: Sequence[_Pointer | UnreadableReferrer]
     ) -> Iterator[Sequence[_Pointer | UnreadableReferrer]]:
+        """Yield those that say that they are wanted, and then the others, if they are to be read.
+
+        Who says nothing is read in any case.
+        """
         wanted: list[_Pointer | UnreadableReferrer] = []
         others: list[_Pointer | UnreadableReferrer] = []
         for item in items:
-            is_wanted = isinstance(item, _Pointer) and item.said in self._wanted
-            (wanted if is_wanted else others).append(item)
+            said = item.said if isinstance(item, _Pointer) else ""
+            if said in self._wanted:
+                wanted.append(item)
+            elif said and self._only_wanted:
+                self.passed_over.add(said)
+            else:
+                others.append(item)
         yield from _batches(wanted)
         yield from _batches(others)
 
@@ -287,7 +317,7 @@ def _read_manifest(
     if len(manifest.layers) != 1:
         return UnreadableReferrer(entry.digest, "it has more layers than the one bundle")
     said = manifest.annotations.get(PREDICATE_TYPE_ANNOTATION, "")
-    return _Pointer(entry.digest, layers[0], said)
+    return _Pointer(entry.digest, layers[0], said if len(said) <= MAX_SAID else "")
 
 
 def _read_bundle(

@@ -3,19 +3,13 @@
 """The options that commands share, each spelled and explained once."""
 
 import dataclasses
-import functools
-import inspect
-import os
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 _REGISTRY = "Registry"
-_TRUST = "Whom to believe"
-_SIGNING = "Signing"
 
 
 class OutputFormat(StrEnum):
@@ -23,21 +17,6 @@ class OutputFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-def _not_empty(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
-    """Refuse who is to be believed when it is given, and empty: `--policy "$UNSET"`.
-
-    Taken for "not given", it would make `pull` write a model that nobody vouches for.
-    """
-    source = ctx.get_parameter_source(str(param.name))
-    named = source is not None and source.name != "DEFAULT"
-    if (named and not value) or os.environ.get(str(param.envvar)) == "":
-        raise typer.BadParameter(
-            f"it is empty, and decides whom to believe; name it, or leave out {param.opts[0]} "
-            f"and {param.envvar}"
-        )
-    return value
 
 
 ReferenceArgument: TypeAlias = Annotated[
@@ -184,18 +163,6 @@ TokenHost: TypeAlias = Annotated[
         rich_help_panel=_REGISTRY,
     ),
 ]
-SigningKey: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        metavar="FILE|URI",
-        help="Sign with this private key: an encrypted file (passphrase from "
-        "MODELSEAL_KEY_PASSPHRASE, or asked for), or a key in a KMS: awskms:, azurekms:, gcpkms:, "
-        "hv: (Vault), hsm: (PKCS#11). Without it: keyless.",
-        envvar="MODELSEAL_KEY",
-        rich_help_panel=_SIGNING,
-    ),
-]
 DataPlace: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -206,183 +173,11 @@ DataPlace: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-ByDigest: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--by-digest",
-        help="Store the predicate beside the model and sign its digest, also when it is small.",
-    ),
-]
-Attestations: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--attest",
-        metavar="TYPE=FILE",
-        help="Attest this predicate, too, with the same login: a URI or a short name, and a JSON "
-        "file; repeatable.",
-        show_default=False,
-        rich_help_panel=_SIGNING,
-    ),
-]
-SigningCertificate: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--certificate",
-        metavar="FILE",
-        help="The certificate (PEM) of --key by a company's authority; it goes into the bundle.",
-        envvar="MODELSEAL_CERTIFICATE",
-        rich_help_panel=_SIGNING,
-    ),
-]
-CertificateChain: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--certificate-chain",
-        metavar="FILE",
-        help="The certificates (PEM) above --certificate, the root last.",
-        envvar="MODELSEAL_CERTIFICATE_CHAIN",
-        rich_help_panel=_SIGNING,
-    ),
-]
-CaRoots: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca-roots",
-        metavar="FILE",
-        help="Roots (PEM) of a company's authority that has to vouch for --certificate-identity, "
-        "in place of an OIDC issuer.",
-        envvar="MODELSEAL_CA_ROOTS",
-        callback=_not_empty,
-        rich_help_panel=_TRUST,
-    ),
-]
-CaIntermediates: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca-intermediates",
-        metavar="FILE",
-        help="Certificates (PEM) between the roots and the signer's; not trusted themselves.",
-        envvar="MODELSEAL_CA_INTERMEDIATES",
-        rich_help_panel=_TRUST,
-    ),
-]
-IdentityToken: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--identity-token",
-        metavar="TOKEN|FILE",
-        help="OIDC token, or better a file that holds it (also SIGSTORE_ID_TOKEN). Without it: "
-        "the CI system's own, else the browser.",
-        envvar="MODELSEAL_IDENTITY_TOKEN",
-        show_default=False,
-        rich_help_panel=_SIGNING,
-    ),
-]
-SigningConfigFile: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--signing-config",
-        metavar="FILE|URI",
-        help="Where a private Sigstore signs (as cosign signing-config create writes it).",
-        envvar="MODELSEAL_SIGNING_CONFIG",
-        rich_help_panel=_SIGNING,
-    ),
-]
-TrustedRootFile: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--trusted-root",
-        metavar="FILE|URI",
-        help="The Sigstore that is believed: a file (as cosign trusted-root create writes it), "
-        "tuf+https://HOST/PATH[#ROOT.json], or k8s://NAMESPACE/NAME. Without it: the public good "
-        "one.",
-        envvar="MODELSEAL_TRUSTED_ROOT",
-        rich_help_panel=_TRUST,
-    ),
-]
-CertificateIdentity: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--certificate-identity",
-        metavar="SUBJECT",
-        help="Exactly who has to have signed: an e-mail address, a workflow's URI.",
-        envvar="MODELSEAL_CERTIFICATE_IDENTITY",
-        show_default=False,
-        callback=_not_empty,
-        rich_help_panel=_TRUST,
-    ),
-]
-CertificateIssuer: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--certificate-oidc-issuer",
-        metavar="URL",
-        help="Exactly who has to vouch for the signer.",
-        envvar="MODELSEAL_CERTIFICATE_OIDC_ISSUER",
-        show_default=False,
-        callback=_not_empty,
-        rich_help_panel=_TRUST,
-    ),
-]
-
-
-class TrustProfile(StrEnum):
-    """What a verifier insists on (`trust.identity.Profile`)."""
-
-    KEYLESS = "keyless"
-    KEYLESS_PRIVATE = "keyless-private"
-    KEY = "key"
-    CERTIFICATE = "certificate"
-
-
-VerificationProfile: TypeAlias = Annotated[
-    TrustProfile | None,
-    typer.Option(
-        "--profile",
-        help="What to insist on. keyless: certificate, CT log, transparency log and time; "
-        "keyless-private: all that --trusted-root names; key: a signature by --key; certificate: "
-        "one by --ca-roots. Without it: what the other options are for.",
-        envvar="MODELSEAL_PROFILE",
-        show_default=False,
-        rich_help_panel=_TRUST,
-    ),
-]
-PublicKey: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        metavar="FILE|URI",
-        help="The public key (PEM) that has to have signed, or the URI of a key in a KMS.",
-        envvar="MODELSEAL_PUBLIC_KEY",
-        callback=_not_empty,
-        rich_help_panel=_TRUST,
-    ),
-]
-PolicyFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--policy",
-        metavar="FILE",
-        help="A policy that has to allow it; exit 10 when it does not.",
-        envvar="MODELSEAL_POLICY",
-        callback=_not_empty,
-        rich_help_panel=_TRUST,
-    ),
-]
-Offline: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        help="Ask no Sigstore service for the trusted root: use the file or what is cached.",
-        envvar="MODELSEAL_OFFLINE",
-        rich_help_panel=_TRUST,
-    ),
-]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryFlags:
-    """How to speak to registries; `with_registry` makes one option of each field."""
+    """How to speak to registries; `with_flags` makes one option of each field."""
 
     plain_http: PlainHttp = None
     ca_file: CaFile = None
@@ -392,34 +187,3 @@ class RegistryFlags:
 
 
 NO_FLAGS = RegistryFlags()
-
-
-def with_registry(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command` the options of `RegistryFlags`, in place of its parameter `registry`.
-
-    typer reads options from a function's signature; this writes them there once for all commands.
-    """
-    flags = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=field.default,
-            annotation=field.type,
-        )
-        for field in dataclasses.fields(RegistryFlags)
-    ]
-    signature = inspect.signature(command)
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        parameters += flags if parameter.name == "registry" else [parameter]
-
-    @functools.wraps(command)
-    def expanded(**values: Any) -> None:  # noqa: ANN401 - whatever the command takes
-        given = {flag.name: values.pop(flag.name) for flag in flags}
-        command(**values, registry=RegistryFlags(**given))
-
-    expanded.__signature__ = signature.replace(  # type: ignore[attr-defined] # inspect reads it
-        parameters=parameters
-    )
-    expanded.__annotations__ = {item.name: item.annotation for item in parameters}
-    return expanded

@@ -4,12 +4,13 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from modelseal.cli.options import NO_FLAGS, RegistryFlags
+from modelseal.cli.signing_options import SigningFlags
+from modelseal.cli.trust_options import NOBODY, SignerFlags, TrustFlags, VerifyingFlags
 from modelseal.errors import KeyFileError
 from modelseal.oci.cache import BlobCache
 from modelseal.oci.registry.options import RegistryOptions
@@ -31,42 +32,45 @@ CLIENT_PASSPHRASE_VARIABLE = "MODELSEAL_CLIENT_KEY_PASSPHRASE"  # noqa: S105 - t
 def settings(
     *,
     registry: RegistryFlags = NO_FLAGS,
-    key: str | None = None,
-    identity_token: str = "",
-    trusted_root: str | None = None,
-    signing_config: str | None = None,
-    certificate: Path | None = None,
-    certificate_chain: Path | None = None,
-    ca_roots: Path | None = None,
-    ca_intermediates: Path | None = None,
-    certificate_identity: str = "",
-    certificate_oidc_issuer: str = "",
-    profile: str | None = None,
-    policy: Path | None = None,
+    trust: SignerFlags = NOBODY,
     offline: bool = False,
     cache: BlobCache | None = None,
     ignore_limits: bool = False,
 ) -> Settings:
-    """Return what the options say."""
+    """Return what the options of a command say that reads."""
     return Settings(
         registry=_registry(registry, ignore_limits=ignore_limits),
-        key=key,
         passphrase=ask_passphrase,
         pin=ask_pin,
-        identity_token=identity_token,
-        interactive=sys.stdin.isatty() and sys.stderr.isatty(),
-        trusted_root=trusted_root,
-        signing_config=signing_config,
-        certificate=certificate,
-        certificate_chain=certificate_chain,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        profile=_profile(profile),
-        policy=policy,
+        key=trust.key,
+        trusted_root=trust.trusted_root,
+        ca_roots=trust.ca_roots,
+        ca_intermediates=trust.ca_intermediates,
+        certificate_identity=trust.certificate_identity,
+        certificate_oidc_issuer=trust.certificate_oidc_issuer,
+        profile=_profile(trust.profile) if isinstance(trust, VerifyingFlags) else None,
+        policy=trust.policy if isinstance(trust, TrustFlags) else None,
         offline=offline,
         cache=cache,
+    )
+
+
+def signing_settings(
+    signing: SigningFlags, *, registry: RegistryFlags, ignore_limits: bool = False
+) -> Settings:
+    """Return what the options of a command say that signs."""
+    return Settings(
+        registry=_registry(registry, ignore_limits=ignore_limits),
+        passphrase=ask_passphrase,
+        pin=ask_pin,
+        interactive=sys.stdin.isatty() and sys.stderr.isatty(),
+        key=signing.key,
+        certificate=signing.certificate,
+        certificate_chain=signing.certificate_chain,
+        identity_token=signing.identity_token,
+        trusted_root=signing.trusted_root,
+        signing_config=signing.signing_config,
+        offline=signing.offline,
     )
 
 

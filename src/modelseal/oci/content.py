@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 from modelseal.errors import ContentMismatchError, StorageError
 from modelseal.oci.descriptor import Descriptor
@@ -66,7 +66,6 @@ class FileIdentity:
         )
 
 
-@runtime_checkable
 class HashedContent(Protocol):
     """Content that may be in a file whose digest this process has just computed."""
 
@@ -83,7 +82,9 @@ def hashed_file(content: Content) -> "FileContent | None":
     """Return the file of `content`, if it is `HashedContent` and has one."""
     if isinstance(content, FileContent):  # what nearly all content is
         return content.hashed_file()
-    return content.hashed_file() if isinstance(content, HashedContent) else None
+    # To look whether something keeps a protocol takes longer than to hash a small file.
+    method = getattr(content, "hashed_file", None)
+    return None if method is None else cast("HashedContent", content).hashed_file()
 
 
 @dataclass(frozen=True, slots=True)

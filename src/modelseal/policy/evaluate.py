@@ -4,7 +4,7 @@
 
 from datetime import datetime
 
-from modelseal.attest.predicates.types import PROVENANCE, SCAI
+from modelseal.attest.predicates.types import PROVENANCE, REFERENCE, SCAI, SIGNATURE
 from modelseal.policy.checks.attested import Attested
 from modelseal.policy.checks.environment import Environment
 from modelseal.policy.checks.provenance import BuiltBy
@@ -30,11 +30,14 @@ def is_positive(policy: Policy) -> bool:
 
 
 def asked_types(policy: Policy) -> frozenset[str]:
-    """Return the predicate types that the rules ask for, as far as it is known."""
-    asked = frozenset(c.predicate_type for c in policy.checks if isinstance(c, Attested))
-    built = any(isinstance(check, BuiltBy) for check in policy.checks)
-    environments = {SCAI} if asks_for_environments(policy) else frozenset()
-    return asked | ({PROVENANCE} if built else frozenset()) | environments
+    """Return the predicate types that the rules ask for, as far as it is known.
+
+    What is asked for may also be there as a document that is signed by its digest.
+    """
+    asked = {c.predicate_type for c in policy.checks if isinstance(c, Attested)}
+    asked |= {PROVENANCE for check in policy.checks if isinstance(check, BuiltBy)}
+    asked |= {SCAI} if asks_for_environments(policy) else set()
+    return frozenset(asked | ({REFERENCE} if asked - {SIGNATURE} else set()))
 
 
 def asks_for_environments(policy: Policy) -> bool:

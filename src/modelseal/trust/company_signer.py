@@ -28,7 +28,8 @@ from modelseal.trust.dsse import pae
 from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
 from modelseal.trust.keys import SigningKey
-from modelseal.trust.oms import check_oms_key, is_oms
+from modelseal.trust.oms import is_oms
+from modelseal.trust.oms_keys import check_oms_key
 from modelseal.trust.signer import require_signable
 from modelseal.trust.uploads import run_each
 from modelseal.trust.verifier import Verifier

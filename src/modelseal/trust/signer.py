@@ -20,7 +20,8 @@ from modelseal.trust.bundle import MAX_BUNDLE_BYTES, build_key_bundle, parse_bun
 from modelseal.trust.dsse import pae, parse_statement
 from modelseal.trust.events import SigningSink
 from modelseal.trust.identity import Identity, SignerIdentity
-from modelseal.trust.oms import check_oms_key, is_oms, oms_hint
+from modelseal.trust.oms import is_oms
+from modelseal.trust.oms_keys import check_oms_key, oms_hint
 from modelseal.trust.uploads import MAX_UPLOADS, Patience, Persistence, Setback, run_each
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier, Verifier
 

@@ -26,6 +26,9 @@ TRUSTED_ROOT: Final = "trusted_root.json"
 SIGNING_CONFIG: Final = "signing_config.v0.2.json"
 """What Sigstore's TUF repositories call the two files."""
 
+PUBLIC_INSTANCE: Final = "tuf+https://tuf-repo-cdn.sigstore.dev"
+"""The TUF repository of Sigstore's public instance; `sigstore` brings its first root along."""
+
 MAX_TRUST_FILE_BYTES: Final = 4 << 20
 """Largest trusted root or signing config, in bytes, that is read."""
 
@@ -86,7 +89,8 @@ def read_source(source: Source, target: str, *, offline: bool = False) -> bytes:
 
     Args:
         source: a file, `tuf+https://HOST/PATH[#ROOT.json]` (a TUF repository, and the first time
-            its first root), or `k8s://NAMESPACE/NAME[/KEY]` (a Kubernetes secret).
+            its first root, which is known of Sigstore's public instance alone), or
+            `k8s://NAMESPACE/NAME[/KEY]` (a Kubernetes secret).
         target: what the file is called in a TUF repository, and in a secret.
         offline: connect to nobody: of a TUF repository what is cached.
 

@@ -36,6 +36,7 @@ from modelseal.errors import (
     UsageError,
     VerificationError,
 )
+from modelseal.trust.trusted_root import PUBLIC_INSTANCE
 
 MAX_TARGET_BYTES: Final = 4 << 20
 """Largest file, in bytes, that is taken out of a TUF repository."""
@@ -95,7 +96,10 @@ class TufCache:
         """
         with self._locked(repository) as place, _told(repository):
             known = (place / "metadata" / "root.json").exists()
-            if repository.first_root is None and not known:
+            first_root = repository.first_root
+            if first_root is None and not known and repository == Repository.parse(PUBLIC_INSTANCE):
+                first_root = shipped_root()
+            if first_root is None and not known:
                 raise UsageError(
                     f"the TUF repository {repository.url} is not known here yet",
                     hint=f"name its first root: tuf+{repository.url}#ROOT.json",
@@ -107,7 +111,7 @@ class TufCache:
                 target_dir=str(place / "targets"),
                 target_base_url=f"{repository.url}/targets/",
                 config=UpdaterConfig(targets_max_length=MAX_METADATA_BYTES),
-                bootstrap=_read(repository.first_root) if repository.first_root else None,
+                bootstrap=_read(first_root) if first_root else None,
             )
             updater.refresh()
             info = updater.get_targetinfo(target)
@@ -169,6 +173,15 @@ class TufCache:
             yield place
         finally:
             os.close(handle)
+
+
+def shipped_root() -> Path | None:
+    """Return the first root of the public instance, as the installed `sigstore` has it."""
+    import sigstore
+
+    name = urllib.parse.quote(Repository.parse(PUBLIC_INSTANCE).url, "")
+    path = Path(str(sigstore.__file__)).parent / "_store" / name / "root.json"
+    return path if path.is_file() else None
 
 
 def _read(path: Path) -> bytes:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from threading import Lock
 
 from modelseal.attest.predicates.types import OMS, PROVENANCE, SHORT_NAMES, SIGNATURE
 from modelseal.attest.referrers import BUNDLE_PREFIX, MAX_BUNDLE_BYTES, MAX_TOTAL_BYTES
 from modelseal.errors import (
     ContentError,
+    Error,
     InvalidDocumentError,
     LimitExceededError,
     NotFoundError,
@@ -158,18 +160,32 @@ def _layers(
 
 def _referrers(store: ReadableStore, subject: Descriptor) -> Iterator[Explained]:
     entries = sorted(store.referrers(subject), key=lambda entry: entry.digest)
-    total = 0
+    budget = _Budget(subject.digest)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for item in pool.map(lambda entry: _referrer(store, entry, subject.digest), entries):
-            total += len(item.raw)
-            if total > MAX_TOTAL_BYTES:
+        yield from pool.map(lambda entry: _referrer(store, entry, subject.digest, budget), entries)
+
+
+class _Budget:
+    """The bytes of bundles that are read about one manifest, counted before they are fetched."""
+
+    def __init__(self, subject: Digest) -> None:
+        self._subject = subject
+        self._left = MAX_TOTAL_BYTES
+        self._lock = Lock()
+
+    def take(self, size: int) -> None:
+        """Take so many bytes. Raises `LimitExceededError`."""
+        with self._lock:
+            self._left -= size
+            if self._left < 0:
                 raise LimitExceededError(
-                    f"the bundles about {subject.digest} have over {MAX_TOTAL_BYTES >> 20} MiB"
+                    f"the bundles about {self._subject} have over {MAX_TOTAL_BYTES >> 20} MiB"
                 )
-            yield item
 
 
-def _referrer(store: ReadableStore, entry: Descriptor, subject: Digest) -> Explained:
+def _referrer(
+    store: ReadableStore, entry: Descriptor, subject: Digest, budget: _Budget
+) -> Explained:
     place = f"referrer {entry.digest}"
     if entry.media_type in INDEX_TYPES:
         title = "an index that refers to it; nothing of it is read"
@@ -183,14 +199,22 @@ def _referrer(store: ReadableStore, entry: Descriptor, subject: Digest) -> Expla
             return _other(place, entry, manifest.artifact_type)
         if len(manifest.layers) != 1:
             raise InvalidDocumentError("it has more layers than the one bundle")
+    except (ContentError, NotFoundError) as error:
+        return _unreadable(place, entry, error)
+    budget.take(min(bundles[0].size, MAX_BUNDLE_BYTES))
+    try:
         raw = fetch_bytes(store, bundles[0], limit=MAX_BUNDLE_BYTES)
     except (ContentError, NotFoundError) as error:
-        refusal = VerificationError(
-            str(error), hint="attach it again, or delete it", code="unreadable-referrer"
-        )
-        title = "a referrer that cannot be read"
-        return Explained(place=place, kind=Kind.BROKEN, title=title, listed=entry, refusal=refusal)
+        return _unreadable(place, entry, error)
     return _bundle(place, raw, subject, listed=entry, artifact_type=manifest.artifact_type)
+
+
+def _unreadable(place: str, entry: Descriptor, error: Error) -> Explained:
+    refusal = VerificationError(
+        str(error), hint="attach it again, or delete it", code="unreadable-referrer"
+    )
+    title = "a referrer that cannot be read"
+    return Explained(place=place, kind=Kind.BROKEN, title=title, listed=entry, refusal=refusal)
 
 
 def _other(place: str, entry: Descriptor, artifact_type: str) -> Explained:
@@ -249,6 +273,7 @@ _MEANINGS = {
     SHORT_NAMES["vsa"]: "a policy's verdict (SLSA verification summary)",
     SHORT_NAMES["cyclonedx"]: "a statement of what is in it (CycloneDX)",
     SHORT_NAMES["spdx"]: "a statement of what is in it (SPDX)",
+    SHORT_NAMES["spdx3"]: "a statement of what is in it (SPDX)",
     SHORT_NAMES["openvex"]: "a statement of which vulnerabilities apply (OpenVEX)",
     SHORT_NAMES["vuln"]: "a statement of which vulnerabilities were found",
     SHORT_NAMES["scai"]: "a statement of what it is like (SCAI)",

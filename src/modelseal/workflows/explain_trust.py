@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from modelseal.errors import KeyFileError
 from modelseal.policy.document import Policy
 from modelseal.trust.bundle_facts import Method
-from modelseal.trust.oms import OmsKeyVerifier, OmsVerifier, oms_hint, parse_oms_key
+from modelseal.trust.oms import OmsKeyVerifier, OmsVerifier
+from modelseal.trust.oms_keys import oms_hint, parse_oms_key
 from modelseal.trust.verifier import Verifier
 from modelseal.workflows.files import read_file
 from modelseal.workflows.oms_trust import key_file, oms_verifier

@@ -37,7 +37,9 @@ class Gathered:
     statements: tuple[VerifiedStatement, ...]
     rejections: tuple[Rejection, ...]
     unread: int = 0
-    """How many referrers were not looked at, because what was read was enough."""
+    """How many were not read: what was read was enough, or they say to be of other types."""
+    passed_over: frozenset[str] = frozenset()
+    """The predicate types that those say to have that were not read because of it."""
 
 
 def gather(
@@ -46,6 +48,7 @@ def gather(
     verifiers: Sequence[Verifier],
     *,
     wanted: Collection[str] = (),
+    only_wanted: bool = False,
     enough: Callable[[tuple[VerifiedStatement, ...]], bool] = lambda _: False,
 ) -> Gathered:
     """Verify the bundles about `subject`, each with the first verifier that accepts it.
@@ -55,6 +58,8 @@ def gather(
         subject: what they are about.
         verifiers: who is believed.
         wanted: predicate types whose bundles are read first.
+        only_wanted: where many hang there, do not read bundles that say to be of other types. As
+            `enough`, only for questions that no further statement could answer otherwise.
         enough: told after each batch what was verified so far; when it is content, the rest is
             not read. Only for questions that no further statement could answer otherwise.
 
@@ -63,7 +68,7 @@ def gather(
     """
     statements: dict[Digest, VerifiedStatement] = {}
     rejections: list[Rejection] = []
-    attached = Attachments(store, subject, wanted)
+    attached = Attachments(store, subject, wanted, only_wanted=only_wanted)
     for batch in attached:
         for found in batch:
             outcome = _judge(found, subject.digest, verifiers)
@@ -74,7 +79,12 @@ def gather(
         if attached.unread and enough(tuple(statements.values())):
             break
     rejections.sort(key=lambda rejection: rejection.referrer)
-    return Gathered(tuple(statements.values()), tuple(rejections), attached.unread)
+    return Gathered(
+        tuple(statements.values()),
+        tuple(rejections),
+        attached.unread,
+        frozenset(attached.passed_over),
+    )
 
 
 def _judge(

@@ -9,35 +9,27 @@ store is a byte of a weight read. The steps are those of docs/oms.md.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from modelseal.attest.predicates.oms import (
     SHA256,
     OmsPredicate,
-    build_predicate,
     is_below,
     parse_predicate,
-    root_digest,
 )
-from modelseal.attest.predicates.types import OMS
 from modelseal.attest.referrers import AttachedBundle, attached_bundles
-from modelseal.errors import StorageError, UnsafePathError, UsageError, VerificationError
+from modelseal.errors import UnsafePathError, VerificationError
 from modelseal.modelpack._extract import file_of
-from modelseal.modelpack.media_types import TITLE
 from modelseal.modelpack.paths import check_paths
 from modelseal.modelpack.readers.families import layers_of
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.manifest import Manifest
-from modelseal.oci.store import ContentReader, ReadableStore, fetch_bytes, fetch_manifest
+from modelseal.oci.store import ContentReader, ReadableStore, fetch_bytes
 from modelseal.trust.bundle import MAX_BUNDLE_BYTES, parse_bundle
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.trust.oms import OmsVerifier, is_oms
-from modelseal.trust.signer import Signer
-from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_manifest
 from modelseal.workflows.choose import choose
 from modelseal.workflows.files import read_file
 from modelseal.workflows.oms_files import Comparison, Hidden, compare_layers, compare_tree
-from modelseal.workflows.services import Services
 
 FILE_NAME = "model.sig"
 """What an OMS signature is called beside a model, or in it (section 9)."""
@@ -67,7 +59,7 @@ class OmsOptions:
     allow_symlinks: bool = False
 
 
-_STRICT = OmsOptions()
+STRICT = OmsOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,56 +94,6 @@ class OmsCandidate:
     itself: str = ""
 
 
-def oms_claim(reader: ContentReader, manifest: Manifest) -> Claim:
-    """Return the claim that lists the files of a model, from its manifest alone.
-
-    Raises:
-        VerificationError: `not-comparable`: a layer is an archive, whose files no digest tells.
-        InvalidDocumentError, UnsafePathError: it is no model.
-    """
-    files = {path: layer.digest for path, layer in files_of_model(reader, manifest).items()}
-    predicate = build_predicate(files)
-    name = manifest.annotations.get(TITLE) or "model"
-    return Claim(OMS, predicate, subject=root_digest(predicate), subject_name=name)
-
-
-@runtime_checkable
-class OmsSigner(Protocol):
-    """A signer with a key, which may be of a kind that OMS does not take."""
-
-    def check_oms(self) -> None:
-        """See that OMS takes the key. Raises `SigningError`."""
-        ...
-
-
-def check_signer(signer: Signer) -> None:
-    """See, before long work begins, that the signer can make an OMS signature.
-
-    Raises:
-        SigningError: it has a key of another kind.
-    """
-    if isinstance(signer, OmsSigner):
-        signer.check_oms()
-
-
-def sign_with_oms(
-    name: str | Digest, signer: Signer, services: Services
-) -> tuple[Descriptor, tuple[Attached, ...], OmsVerification]:
-    """Sign what `name` points at and its files, with one login, and verify what is stored.
-
-    Raises:
-        VerificationError: `not-comparable`, before anything is signed.
-        InvalidDocumentError: it is an index: it has no files of its own.
-        Error: as `attest_manifest` does.
-    """
-    check_signer(signer)
-    subject = services.store.resolve(name)
-    claim = oms_claim(services.store, fetch_manifest(services.store, subject))
-    attached = attest_manifest(subject, [SIGNATURE_CLAIM, claim], signer, services)
-    verified = verify_artifact(subject.digest, OmsVerifier(signer.verifier()), services.store)
-    return subject, attached, verified
-
-
 def verify_artifact(
     name: str | Digest,
     verifier: OmsVerifier,
@@ -159,7 +101,7 @@ def verify_artifact(
     *,
     signature: Path | None = None,
     platform: str = "",
-    options: OmsOptions = _STRICT,
+    options: OmsOptions = STRICT,
 ) -> OmsVerification:
     """Verify an OMS signature of the model that `name` points at, without its files' bytes.
 
@@ -188,7 +130,7 @@ def verify_candidate(
     verifier: OmsVerifier,
     subject: Descriptor,
     layers: Mapping[str, Descriptor],
-    options: OmsOptions = _STRICT,
+    options: OmsOptions = STRICT,
 ) -> OmsVerification:
     """Verify one OMS signature against the layers of a manifest. Raises `VerificationError`."""
     # (3) Verify who signed, and read the list strictly.
@@ -205,7 +147,7 @@ def verify_directory(
     verifier: OmsVerifier,
     *,
     signature: Path | None = None,
-    options: OmsOptions = _STRICT,
+    options: OmsOptions = STRICT,
 ) -> OmsVerification:
     """Verify an OMS signature of the files below `top` (or of one file), reading what is signed.
 
@@ -231,31 +173,6 @@ def verify_directory(
 def read_signature(path: Path) -> bytes:
     """Read an OMS signature from a file that the caller named. Raises as `read_file` does."""
     return read_file(path, "signature", limit=MAX_BUNDLE_BYTES)
-
-
-def write_signature(path: Path, bundle: bytes) -> None:
-    """Write an OMS signature to a new file. Raises as `check_new` does, and `StorageError`."""
-    check_new(path)
-    try:
-        with path.open("xb") as file:
-            file.write(bundle)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def check_new(path: Path) -> None:
-    """See, before long work begins, that a signature can be written to `path`.
-
-    Raises:
-        UsageError: something is there already, or the directory is not there.
-    """
-    if path.exists() or path.is_symlink():
-        raise UsageError(
-            f"{path} is there already, and a signature is never written over another",
-            hint="remove it, or choose another name",
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no directory {path.parent} to write {path.name} to")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Prediction:
         tool: its name.
         version: of which this is known.
         verdict: what it would do.
+        copied: what it would do of a copy in a registry; None when it is asked where it lies.
         tested: whether tests compare such predictions with the real program.
         command: how it would be asked; empty for an admission controller, or when nobody is
             named whom it should believe.
@@ -57,6 +58,7 @@ class Prediction:
     tool: str
     version: str
     verdict: Verdict
+    copied: Verdict | None = None
     tested: bool
     command: str
     reasons: tuple[Reason, ...]
@@ -139,7 +141,7 @@ def blockers(found: Explained, item: Explanation) -> Iterator[Reason]:
     facts = found.facts
     assert facts is not None
     if not facts.names:
-        yield _other_subject(found)
+        yield _other_subject(found, item)
         return
     if facts.method is Method.CHAIN:
         yield Reason(
@@ -153,8 +155,9 @@ def blockers(found: Explained, item: Explanation) -> Iterator[Reason]:
         yield Reason(
             "company-certificate",
             "a certificate of a company's authority signed it, not one of Fulcio's",
-            "cosign: --ca-roots and --ca-intermediates, with --insecure-ignore-tlog and "
-            "--insecure-ignore-sct where no log has it",
+            "name the authority in the trusted root that it is given (cosign trusted-root create "
+            "--fulcio=…,certificate-chain=CHAIN.pem), and, where no log has it, say "
+            "--insecure-ignore-tlog and --insecure-ignore-sct",
         )
     elif facts.method is Method.KEYLESS:
         yield from _keyless_blockers(found)
@@ -203,12 +206,13 @@ def _keyless_blockers(found: Explained) -> Iterator[Reason]:
         )
 
 
-def _other_subject(found: Explained) -> Reason:
+def _other_subject(found: Explained, item: Explanation) -> Reason:
     if found.kind is Kind.OMS:
+        is_signed = any(other.kind is Kind.SIGNATURE for other in item.items)
         return Reason(
             "about-files",
             "an OMS signature is about the files, not about the manifest",
-            "sign the manifest, too: modelseal sign REF",
+            "" if is_signed else "sign the manifest, too: modelseal sign REF",
         )
     return Reason(
         "wrong-subject",

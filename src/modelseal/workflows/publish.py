@@ -21,7 +21,8 @@ from modelseal.workflows.attest import SIGNATURE_CLAIM, Attached, Claim, attest_
 from modelseal.workflows.collect import Build, Collected, collect
 from modelseal.workflows.collectors import ALL
 from modelseal.workflows.events import StepFinished, StepStarted
-from modelseal.workflows.oms import OmsVerification, check_signer, oms_claim, verify_artifact
+from modelseal.workflows.oms import OmsVerification, verify_artifact
+from modelseal.workflows.oms_signing import check_signer, oms_claim
 from modelseal.workflows.package import package_for, push_package
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_signer

@@ -6,6 +6,7 @@ Only what a believed signer named is fetched, and only if somebody asks for its 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from modelseal.attest.predicates.reference import (
@@ -58,7 +59,7 @@ def read_documents(
             rejections.append(read)
         else:
             statements.append(read)
-    return Gathered(tuple(statements), tuple(rejections), gathered.unread)
+    return replace(gathered, statements=tuple(statements), rejections=tuple(rejections))
 
 
 def _read(

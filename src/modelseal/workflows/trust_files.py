@@ -13,11 +13,13 @@ from typing import Any, Final
 from modelseal.documents import canonical_json, parse_json_object, rfc3339
 from modelseal.errors import ConflictError, ContentMismatchError, StorageError, UsageError
 from modelseal.oci.descriptor import Digest
-from modelseal.policy.document import parse_policy
+from modelseal.policy.document import Policy, parse_policy
+from modelseal.trust.identity import COMPANY_ISSUER
 from modelseal.trust.keys import parse_public_key
 from modelseal.trust.parts import Part, parts_of
 from modelseal.trust.trusted_root import (
     MAX_TRUST_FILE_BYTES,
+    PUBLIC_INSTANCE,
     SIGNING_CONFIG,
     TRUSTED_ROOT,
     Source,
@@ -38,11 +40,13 @@ class Wanted:
     """What to pack.
 
     Attributes:
-        trusted_root: where it is (`read_source`); None for a site that believes keys only.
+        trusted_root: where it is (`read_source`); None for that of Sigstore's public instance,
+            or for none where only keys are believed.
         signing_config: where it is, for a site that signs.
         policies: policy files.
         keys: public keys (PEM).
         offline: ask no TUF repository for news.
+        public_instance: the TUF repository of Sigstore's public instance.
     """
 
     trusted_root: Source | None = None
@@ -50,6 +54,7 @@ class Wanted:
     policies: Sequence[Path] = ()
     keys: Sequence[Path] = ()
     offline: bool = False
+    public_instance: Source = PUBLIC_INSTANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +97,12 @@ def export(output: Path, wanted: Wanted, clock: Clock = system_clock) -> TrustBu
     Every file is read as the site will read it, so that it is not found broken there.
 
     Raises:
-        UsageError: nothing is wanted, or a file is not what it has to be.
+        UsageError: a file is not what it has to be.
         ConflictError: `output` exists.
         UnavailableError, VerificationError: a trusted root cannot be had.
         StorageError: the disk refused.
     """
     files = list(_collect(wanted))
-    if not files:
-        raise UsageError(
-            "there is nothing to pack",
-            hint="name --trusted-root, --policy or --key, as the closed site will use them",
-        )
     paths = [file.path for file in files]
     twice = next((path for path in paths if paths.count(path) > 1), "")
     if twice:
@@ -135,25 +135,39 @@ _LIMIT = MAX_TRUST_FILE_BYTES
 
 
 def _collect(wanted: Wanted) -> list[PackedFile]:
-    files = []
-    if wanted.trusted_root is not None:
-        load_root(wanted.trusted_root, offline=wanted.offline)
-        # What was fetched a moment ago is in the cache now.
-        raw = read_source(wanted.trusted_root, TRUSTED_ROOT, offline=wanted.offline)
-        files.append(PackedFile(path=TRUSTED_ROOT, kind="trustedRoot", raw=raw))
-    if wanted.signing_config is not None:
-        raw = read_source(wanted.signing_config, SIGNING_CONFIG, offline=wanted.offline)
-        parse_signing_config(raw, str(wanted.signing_config))
-        files.append(PackedFile(path="signing_config.json", kind="signingConfig", raw=raw))
+    files, policies = [], []
     for path in wanted.policies:
         raw = read_file(path, "policy")
-        parse_policy(raw, str(path))
+        policies.append(parse_policy(raw, str(path)))
         files.append(PackedFile(path=f"policies/{path.name}", kind="policy", raw=raw))
     for path in wanted.keys:
         raw = read_file(path, "key")
         parse_public_key(raw, str(path))  # a private key is refused here
         files.append(PackedFile(path=f"keys/{path.name}", kind="publicKey", raw=raw))
+    if wanted.signing_config is not None:
+        raw = read_source(wanted.signing_config, SIGNING_CONFIG, offline=wanted.offline)
+        parse_signing_config(raw, str(wanted.signing_config))
+        files.insert(0, PackedFile(path="signing_config.json", kind="signingConfig", raw=raw))
+    root = wanted.trusted_root
+    if root is None and _needs_public_instance(wanted, policies):
+        root = wanted.public_instance
+    if root is not None:
+        load_root(root, offline=wanted.offline)
+        # What was fetched a moment ago is in the cache now.
+        raw = read_source(root, TRUSTED_ROOT, offline=wanted.offline)
+        files.insert(0, PackedFile(path=TRUSTED_ROOT, kind="trustedRoot", raw=raw))
     return files
+
+
+def _needs_public_instance(wanted: Wanted, policies: Sequence[Policy]) -> bool:
+    """Tell whether the site verifies what the public instance vouches for, none other being named.
+
+    Whoever names nothing does; keys and companies' authorities need nobody else.
+    """
+    if not wanted.keys and not policies:
+        return wanted.signing_config is None
+    issuers = {one.issuer for policy in policies for one in policy.identities}
+    return any(not issuer.startswith(COMPANY_ISSUER) for issuer in issuers)
 
 
 def _parts(files: Sequence[PackedFile]) -> tuple[Part, ...]:

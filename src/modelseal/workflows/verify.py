@@ -6,7 +6,7 @@ The steps are those of docs/verification.md, in its order and numbering.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -43,7 +43,8 @@ class Verification:
         manifest: the document with that digest.
         model: the one manifest that this is the verification of: `subject` itself, or one that
             the index `subject` lists; None for an index as a whole.
-        unread: how many referrers were not looked at, because the policy holds without them.
+        unread: how many referrers were not looked at, because the policy holds without them, or
+            because they say to be of types that it does not ask for.
     """
 
     subject: Descriptor
@@ -96,12 +97,13 @@ def verify(name: str | Digest, trust: Trust, *, store: ReadableStore, clock: Clo
     # (3) Gather: referrers -> bundles -> verified statements about exactly this digest.
     #     A predicate that was signed by digest is a document beside the model.
     #     Where many hang there, those that say they are of an asked type are read first, and no
-    #     more than the policy needs, if no further statement could change its mind.
+    #     more than the policy needs, if no further statement could change its mind for the worse.
     gathered = gather(
         store,
         subject,
         trust.verifiers,
         wanted=asked_types(trust.policy),
+        only_wanted=is_positive(trust.policy),
         enough=partial(_enough, trust.policy, subject.digest, clock()),
     )
     #     So is the evidence about a machine, if a rule asks for one.
@@ -218,11 +220,12 @@ def _not_verified(
         told = "; ".join(_times(message, n) for message, n in reasons.most_common(5))
         message, hint = f"no {asked_type} statement about {digest} holds: {told}", _HINTS.get(code)
     elif gathered.statements:
-        kinds = ", ".join(sorted({s.predicate_type for s in gathered.statements}))
+        kinds = _kinds(s.predicate_type for s in gathered.statements)
         message = f"{digest} has no {asked_type} statement, only {kinds}"
         code, hint = _absent(asked_type)
-    elif gathered.rejections:
-        kinds = ", ".join(sorted({r.claimed_type or r.reason for r in gathered.rejections}))
+    elif gathered.rejections or gathered.passed_over:
+        claimed = {r.claimed_type or r.reason for r in gathered.rejections}
+        kinds = _kinds(claimed | gathered.passed_over)
         message = f"{digest} has no {asked_type} statement, only (not verified) {kinds}"
         code, hint = _absent(asked_type)
     else:
@@ -234,6 +237,16 @@ def _not_verified(
         code=code,
         verification=verification,
     )
+
+
+def _kinds(types: Iterable[str]) -> str:
+    """Name a few of what a stranger may have named in any number and length."""
+    told = sorted({name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in types})
+    more = f", and {len(told) - _MOST_KINDS} more types" * (len(told) > _MOST_KINDS)
+    return ", ".join(told[:_MOST_KINDS]) + more
+
+
+_MOST_KINDS, _LONGEST = 10, 200
 
 
 def _absent(asked_type: str) -> tuple[str, str]:

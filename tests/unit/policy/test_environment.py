@@ -10,7 +10,7 @@ from tests.support.statements import APPROVER, BUILDER, SUBJECT, verified
 from tests.support.tpm_quotes import SoftTpm
 from tests.unit.policy.test_policy import NOW, document, parse, role
 
-from modelseal.attest.predicates.types import SCAI, SIGNATURE
+from modelseal.attest.predicates.types import REFERENCE, SCAI, SIGNATURE
 from modelseal.errors import InvalidPolicyError
 from modelseal.oci.descriptor import Digest
 from modelseal.policy.decision import Decision
@@ -89,7 +89,7 @@ def test_evidence_about_something_else_cannot_be_held() -> None:
 def test_what_a_policy_needs_to_be_read_is_known() -> None:
     policy = parse(document([rule()]))
     assert asks_for_environments(policy)
-    assert asked_types(policy) == {SCAI}
+    assert asked_types(policy) == {SCAI, REFERENCE}
     assert not is_positive(policy)  # its evidence is read after the statements
     signed = parse(document([{"use": "signed", "with": {"role": "builder"}}]))
     assert not asks_for_environments(signed)

@@ -26,17 +26,14 @@ from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import fetch_manifest
 from modelseal.trust.identity import Identity
 from modelseal.trust.keys import generate_key
-from modelseal.trust.oms import (
-    OMS_PREDICATE_TYPE,
-    OmsChainVerifier,
-    OmsKeyVerifier,
-    OmsVerifier,
-    parse_oms_key,
-)
+from modelseal.trust.oms import OMS_PREDICATE_TYPE, OmsKeyVerifier, OmsVerifier
+from modelseal.trust.oms_chain import OmsChainVerifier
+from modelseal.trust.oms_keys import parse_oms_key
 from modelseal.trust.signer import KeySigner
 from modelseal.trust.trusted_root import load_trusted_root
 from modelseal.trust.verifier import SigstoreVerifier
-from modelseal.workflows.oms import OmsOptions, oms_claim, verify_directory
+from modelseal.workflows.oms import OmsOptions, verify_directory
+from modelseal.workflows.oms_signing import oms_claim
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.services import Services
 

@@ -14,10 +14,11 @@ from tests.support.model_factory import make_model
 from tests.support.virtual_sigstore import ISSUER, SUBJECT, VirtualSigstore
 
 from modelseal.attest.predicates.types import OMS, SIGNATURE
-from modelseal.attest.referrers import attach
+from modelseal.attest.referrers import BUNDLE, MAX_BUNDLE_BYTES, attach
+from modelseal.errors import LimitExceededError
 from modelseal.modelpack.build import Profile
 from modelseal.oci.content import BytesContent
-from modelseal.oci.descriptor import EMPTY_BYTES, EMPTY_DESCRIPTOR, Descriptor
+from modelseal.oci.descriptor import EMPTY_BYTES, EMPTY_DESCRIPTOR, Descriptor, Digest
 from modelseal.oci.manifest import Index, Manifest
 from modelseal.oci.memory import MemoryStore
 from modelseal.oci.store import push_bytes
@@ -33,7 +34,7 @@ from modelseal.trust.trusted_root import parse_trusted_root
 from modelseal.trust.verifier import KeyVerifier, SigstoreVerifier
 from modelseal.workflows.explain import Explained, Explanation, Kind, explain
 from modelseal.workflows.explain_trust import NOBODY, Believed
-from modelseal.workflows.oms import sign_with_oms
+from modelseal.workflows.oms_signing import sign_with_oms
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.predict import predict
 from modelseal.workflows.predictions import Prediction, Verdict
@@ -314,6 +315,25 @@ def test_a_policy_says_what_it_would_decide(tmp_path: Path) -> None:
 def test_a_layout_is_not_asked_by_those_who_ask_registries(reference: str, tmp_path: Path) -> None:
     store = pushed(tmp_path)
     hang(store)
-    told = {item.tool: item for item in predict(explained(store), reference)}
-    assert ("layout" in codes(told["cosign"])) == reference.startswith("oci:")
+    told = {item.tool: item for item in predict(explained(store, BY_KEY), reference)}
+    in_layout = reference.startswith("oci:")
+    assert told["cosign"].verdict is (Verdict.REFUSES if in_layout else Verdict.ACCEPTS)
+    assert told["cosign"].copied is (Verdict.ACCEPTS if in_layout else None)
+    assert ("layout" in codes(told["cosign"])) == in_layout
     assert "layout" not in codes(told["model_signing"])
+    words = told["cosign"].command.split(" && ")
+    assert words[-1].startswith("cosign verify ")
+    assert "oci:" not in words[-1]
+    assert words[:-1] == ["modelseal copy -r oci:store:1 REGISTRY/REPOSITORY:TAG"] * in_layout
+
+
+def test_c15_bundles_that_are_too_many_bytes_are_not_fetched_first(tmp_path: Path) -> None:
+    """What is counted is what the manifests say, before anything of that size is in memory."""
+    store = pushed(tmp_path)
+    subject = store.resolve("1")
+    for number in range(5):
+        absent = Descriptor(BUNDLE, Digest.of(b"%d" % number), MAX_BUNDLE_BYTES)
+        manifest = Manifest.build(artifact_type=BUNDLE, layers=[absent], subject=subject)
+        store.push(manifest.descriptor, BytesContent(manifest.raw))
+    with pytest.raises(LimitExceededError, match="over 64 MiB"):
+        explained(store)

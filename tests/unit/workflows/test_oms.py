@@ -28,24 +28,13 @@ from modelseal.oci.store import fetch_bytes, fetch_manifest
 from modelseal.trust.bundle import build_key_bundle, parse_bundle
 from modelseal.trust.dsse import pae
 from modelseal.trust.keys import Algorithm, generate_key
-from modelseal.trust.oms import (
-    OmsChainVerifier,
-    OmsKeyVerifier,
-    OmsVerifier,
-    oms_hint,
-    parse_oms_key,
-)
+from modelseal.trust.oms import OmsKeyVerifier, OmsVerifier
+from modelseal.trust.oms_chain import OmsChainVerifier
+from modelseal.trust.oms_keys import oms_hint, parse_oms_key
 from modelseal.trust.signer import KeySigner
 from modelseal.trust.verifier import KeyVerifier
-from modelseal.workflows.oms import (
-    OmsOptions,
-    OmsVerification,
-    check_new,
-    sign_with_oms,
-    verify_artifact,
-    verify_directory,
-    write_signature,
-)
+from modelseal.workflows.oms import OmsOptions, OmsVerification, verify_artifact, verify_directory
+from modelseal.workflows.oms_signing import check_new, sign_with_oms, write_signature
 from modelseal.workflows.package import push_directory
 from modelseal.workflows.publish import publish
 from modelseal.workflows.services import Services

@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.tuf_repository import tuf_repository
 from tests.support.virtual_sigstore import VirtualSigstore
+from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined] # documented so
 
-from modelseal.errors import ConflictError, ContentMismatchError, Error, UsageError
+from modelseal.errors import (
+    ConflictError,
+    ContentMismatchError,
+    Error,
+    UnavailableError,
+    UsageError,
+)
 from modelseal.trust.keys import generate_key, write_key_pair
+from modelseal.trust.tuf_repository import shipped_root
 from modelseal.workflows.trust_files import Wanted, export, show
 
 ROOT = VirtualSigstore().trusted_root()
@@ -54,6 +63,66 @@ def test_what_is_packed_comes_out_as_it_was(root: Path, tmp_path: Path) -> None:
     assert again.parts == made.parts
 
 
+POLICY = """
+apiVersion: modelseal.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  roles: {signer: {identities: [%s]}}
+  rules: [{use: signed, with: {role: signer}}]
+"""
+
+
+def test_without_a_trusted_root_the_public_instances_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with tuf_repository(tmp_path / "tuf") as public:
+        public.add("trusted_root.json", ROOT)
+        source = f"tuf+{public.url}#{public.first_root}"
+        made = export(tmp_path / "a", Wanted(public_instance=source), clock)
+        assert [file.path for file in made.files] == ["trusted_root.json"]
+        assert made.files[0].raw == ROOT
+        identity = "{issuer: https://issuer.example, subject: a@acme.example}"
+        (tmp_path / "keyless.yaml").write_text(POLICY % identity)
+        wanted = Wanted(public_instance=source, policies=[tmp_path / "keyless.yaml"])
+        assert len(export(tmp_path / "b", wanted, clock).files) == 2
+    offline = Wanted(public_instance=f"tuf+{public.url}", offline=True)
+    assert export(tmp_path / "c", offline, clock).files == made.files
+
+
+def test_where_keys_are_believed_no_sigstore_is_asked(tmp_path: Path) -> None:
+    key = generate_key().public_key()
+    (tmp_path / "k.pub").write_bytes(key.pem)
+    (tmp_path / "p.yaml").write_text(POLICY % f"{{publicKey: {json.dumps(key.pem.decode())}}}")
+    nobody = "tuf+http://127.0.0.1:9"
+    for name, wanted in (
+        ("a", Wanted(keys=[tmp_path / "k.pub"], public_instance=nobody)),
+        ("b", Wanted(policies=[tmp_path / "p.yaml"], public_instance=nobody)),
+    ):
+        assert len(export(tmp_path / name, wanted, clock).files) == 1
+
+
+def test_offline_the_public_instance_has_to_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with pytest.raises(UnavailableError, match=r"sigstore\.dev was never") as e:
+        export(tmp_path / "out", Wanted(offline=True), clock)
+    assert (e.value.reason, e.value.hint.partition(",")[0]) == (
+        "not-cached",
+        "run once with the network",
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_public_instances_first_root_is_at_hand() -> None:
+    path = shipped_root()
+    assert path is not None
+    root = Metadata[Root].from_bytes(path.read_bytes())
+    root.verify_delegate("root", root)  # by enough of its own keys
+
+
 def test_an_archive_is_the_same_for_the_same_input(root: Path, tmp_path: Path) -> None:
     for name in ("a.tar", "b.tar"):
         export(tmp_path / name, Wanted(trusted_root=root), clock)
@@ -71,7 +140,6 @@ def test_a_private_key_is_not_packed(tmp_path: Path) -> None:
 def test_what_the_site_could_not_read_is_not_packed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("{}")
     wanted = [
-        Wanted(),
         Wanted(trusted_root=tmp_path / "bad"),
         Wanted(trusted_root=root, policies=[tmp_path / "bad"]),
         Wanted(trusted_root=root, signing_config=tmp_path / "bad"),

@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
-    ByDigest,
-    CertificateChain,
-    IdentityToken,
-    Offline,
     Output,
     OutputFormat,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-    SigningCertificate,
-    SigningConfigFile,
-    SigningKey,
-    TrustedRootFile,
-    with_registry,
+)
+from modelseal.cli.signing_options import (
+    KEYLESS,
+    ByDigest,
+    SigningFlags,
 )
 
 if TYPE_CHECKING:
@@ -37,16 +34,10 @@ def register(app: typer.Typer) -> None:
     app.command()(attest)
 
 
-@with_registry
+@with_flags
 def sign(
     reference: ReferenceArgument,
-    key: SigningKey = None,
-    certificate: SigningCertificate = None,
-    certificate_chain: CertificateChain = None,
-    identity_token: IdentityToken = "",
-    signing_config: SigningConfigFile = None,
-    trusted_root: TrustedRootFile = None,
-    offline: Offline = False,
+    signing: SigningFlags = KEYLESS,
     oms: SignOms = False,
     oms_file: OmsFile = None,
     registry: RegistryFlags = NO_FLAGS,
@@ -64,26 +55,17 @@ def sign(
       modelseal sign oci:./store:1.4.0 --key modelseal.key
     """
     from modelseal.cli.commands.oms import sign_with_oms
-    from modelseal.cli.settings import settings
+    from modelseal.cli.settings import signing_settings
     from modelseal.workflows.attest import SIGNATURE_CLAIM
 
-    chosen = settings(
-        key=key,
-        certificate=certificate,
-        certificate_chain=certificate_chain,
-        identity_token=identity_token,
-        signing_config=signing_config,
-        trusted_root=trusted_root,
-        offline=offline,
-        registry=registry,
-    )
+    chosen = signing_settings(signing, registry=registry)
     if oms or oms_file is not None:
         sign_with_oms(reference, chosen, oms_file, quiet=quiet, output=output)
         return
     _attest(reference, [SIGNATURE_CLAIM], chosen, quiet=quiet, output=output)
 
 
-@with_registry
+@with_flags
 def attest(
     reference: ReferenceArgument,
     predicate_type: Annotated[
@@ -106,13 +88,7 @@ def attest(
         ),
     ],
     by_digest: ByDigest = False,
-    key: SigningKey = None,
-    certificate: SigningCertificate = None,
-    certificate_chain: CertificateChain = None,
-    identity_token: IdentityToken = "",
-    signing_config: SigningConfigFile = None,
-    trusted_root: TrustedRootFile = None,
-    offline: Offline = False,
+    signing: SigningFlags = KEYLESS,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -129,7 +105,7 @@ def attest(
     """
     from modelseal.attest.predicates.types import parse_predicate_type
     from modelseal.cli.answer import answering
-    from modelseal.cli.settings import settings
+    from modelseal.cli.settings import signing_settings
     from modelseal.errors import UsageError
     from modelseal.workflows.attest import read_claim
 
@@ -144,16 +120,7 @@ def attest(
         read_claim(kind, path, by_digest=by_digest)
         for kind, path in zip(kinds, predicate, strict=True)
     ]
-    chosen = settings(
-        key=key,
-        certificate=certificate,
-        certificate_chain=certificate_chain,
-        identity_token=identity_token,
-        signing_config=signing_config,
-        trusted_root=trusted_root,
-        offline=offline,
-        registry=registry,
-    )
+    chosen = signing_settings(signing, registry=registry)
     _attest(reference, claims, chosen, quiet=quiet, output=output)
 
 

@@ -11,22 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
-from modelseal.cli.options import (
-    NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateIdentity,
-    CertificateIssuer,
-    DirectoryArgument,
-    Json,
-    PolicyFile,
-    PublicKey,
-    Quiet,
-    RegistryFlags,
-    TrustedRootFile,
-    VerificationProfile,
-    with_registry,
-)
+from modelseal.cli.flags import with_flags
+from modelseal.cli.options import NO_FLAGS, DirectoryArgument, Json, Quiet, RegistryFlags
+from modelseal.cli.trust_options import NOBODY, VerifyingFlags
 
 if TYPE_CHECKING:
     from modelseal.evidence.facts import Finding
@@ -59,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command()(card)
 
 
-@with_registry
+@with_flags
 def sbom(
     target: Annotated[
         str,
@@ -95,14 +82,7 @@ def sbom(
             show_default=False,
         ),
     ] = "",
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    profile: VerificationProfile = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
+    whom: VerifyingFlags = NOBODY,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     no_cache: NoCache = False,
@@ -134,14 +114,7 @@ def sbom(
     kind = BomFormat(bom_format.value)
     directory = Path(target)
     chosen = settings(
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        key=key,
-        profile=profile,
-        policy=policy,
-        trusted_root=trusted_root,
+        trust=whom,
         offline=offline,
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
     IgnoreLimits,
@@ -14,7 +15,6 @@ from modelseal.cli.options import (
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-    with_registry,
 )
 
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(tag)
 
 
-@with_registry
+@with_flags
 def copy(
     source: Annotated[
         str,
@@ -119,7 +119,7 @@ def copy(
         raise typer.Exit(exit_code_for(failed.first))
 
 
-@with_registry
+@with_flags
 def tag(
     reference: ReferenceArgument,
     name: Annotated[str, typer.Argument(metavar="TAG", help="The other name.", show_default=False)],

@@ -8,14 +8,8 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.options import (
-    NO_FLAGS,
-    Output,
-    OutputFormat,
-    PlatformOption,
-    RegistryFlags,
-    with_registry,
-)
+from modelseal.cli.flags import with_flags
+from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, PlatformOption, RegistryFlags
 
 _HELP = "A reference as everywhere, or a model directory."
 
@@ -25,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command()(diff)
 
 
-@with_registry
+@with_flags
 def diff(
     left: Annotated[str, typer.Argument(metavar="A", help=_HELP, show_default=False)],
     right: Annotated[str, typer.Argument(metavar="B", help=_HELP, show_default=False)],

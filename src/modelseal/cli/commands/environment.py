@@ -8,27 +8,17 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateChain,
-    CertificateIdentity,
-    CertificateIssuer,
-    IdentityToken,
-    Offline,
     Output,
     OutputFormat,
-    PublicKey,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-    SigningCertificate,
-    SigningConfigFile,
-    SigningKey,
-    TrustedRootFile,
-    with_registry,
 )
+from modelseal.cli.signing_options import KEYLESS, SigningFlags
+from modelseal.cli.trust_options import NOBODY, Offline, SignerFlags
 
 _TPM = "TPM"
 
@@ -78,7 +68,7 @@ Pcrs = Annotated[
 
 
 @app.command()
-@with_registry
+@with_flags
 def quote(
     reference: ReferenceArgument,
     ak: Annotated[
@@ -123,13 +113,7 @@ def quote(
             rich_help_panel=_TPM,
         ),
     ] = "",
-    key: SigningKey = None,
-    certificate: SigningCertificate = None,
-    certificate_chain: CertificateChain = None,
-    identity_token: IdentityToken = "",
-    signing_config: SigningConfigFile = None,
-    trusted_root: TrustedRootFile = None,
-    offline: Offline = False,
+    signing: SigningFlags = KEYLESS,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
@@ -148,7 +132,7 @@ def quote(
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.progress import progress
     from modelseal.cli.render import environment
-    from modelseal.cli.settings import settings
+    from modelseal.cli.settings import signing_settings
     from modelseal.evidence.tpm2_tools import Tpm, parse_selection
     from modelseal.evidence.tpm2_tools import quote as quote_with
     from modelseal.oci.descriptor import Digest
@@ -164,16 +148,7 @@ def quote(
     certificates = load_ak_certificates(ak_certificate) if ak_certificate is not None else ()
     auth = os.environ.get("MODELSEAL_TPM_AUTH", "")
     tpm = Tpm(ak=ak, tcti=tcti, auth=auth, environment=os.environ)
-    chosen = settings(
-        key=key,
-        certificate=certificate,
-        certificate_chain=certificate_chain,
-        identity_token=identity_token,
-        signing_config=signing_config,
-        trusted_root=trusted_root,
-        offline=offline,
-        registry=registry,
-    )
+    chosen = signing_settings(signing, registry=registry)
     target = parse_reference(reference)
     signer = open_signer(chosen)
 
@@ -190,18 +165,13 @@ def quote(
 
 
 @app.command()
-@with_registry
+@with_flags
 def verify(
     reference: ReferenceArgument,
     ak: AttestationKeys = None,
     ak_ca: AttestationAuthorities = None,
     pcr: Pcrs = None,
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    trusted_root: TrustedRootFile = None,
+    whom: SignerFlags = NOBODY,
     offline: Offline = False,
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
@@ -231,16 +201,7 @@ def verify(
     json_wanted = answering(output)
     expected = parse_expected(pcr or ())
     keys = load_aks(ak or (), ak_ca or ())
-    chosen = settings(
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        key=key,
-        trusted_root=trusted_root,
-        offline=offline,
-        registry=registry,
-    )
+    chosen = settings(trust=whom, offline=offline, registry=registry)
     target = parse_reference(reference)
     trust = trust_for(chosen, SCAI)
     if trust is None:

@@ -5,21 +5,11 @@
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
-from modelseal.cli.options import (
-    NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateIdentity,
-    CertificateIssuer,
-    Output,
-    OutputFormat,
-    PolicyFile,
-    PublicKey,
-    ReferenceArgument,
-    RegistryFlags,
-    TrustedRootFile,
-    VerificationProfile,
-    with_registry,
+from modelseal.cli.flags import with_flags
+from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, ReferenceArgument, RegistryFlags
+from modelseal.cli.trust_options import (
+    NOBODY,
+    VerifyingFlags,
 )
 
 
@@ -28,17 +18,10 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
-@with_registry
+@with_flags
 def explain(
     reference: ReferenceArgument,
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
-    profile: VerificationProfile = None,
+    whom: VerifyingFlags = NOBODY,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     no_cache: NoCache = False,
@@ -70,14 +53,7 @@ def explain(
 
     json_wanted = answering(output)
     chosen = settings(
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        key=key,
-        policy=policy,
-        trusted_root=trusted_root,
-        profile=profile,
+        trust=whom,
         offline=offline,
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,

@@ -4,6 +4,7 @@
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
     Output,
@@ -11,7 +12,6 @@ from modelseal.cli.options import (
     PlatformOption,
     ReferenceArgument,
     RegistryFlags,
-    with_registry,
 )
 
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="list")(list_tags)
 
 
-@with_registry
+@with_flags
 def inspect(
     reference: ReferenceArgument,
     platform: PlatformOption = "",
@@ -51,7 +51,7 @@ def inspect(
         answer_text(inspection.as_text(found, reference))
 
 
-@with_registry
+@with_flags
 def list_tags(
     reference: ReferenceArgument,
     registry: RegistryFlags = NO_FLAGS,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
     Output,
@@ -15,7 +16,6 @@ from modelseal.cli.options import (
     Quiet,
     RegistryFlags,
     RepositoryArgument,
-    with_registry,
 )
 
 
@@ -135,7 +135,7 @@ def show(
 
 
 @app.command("list")
-@with_registry
+@with_flags
 def list_keys(
     repository: RepositoryArgument,
     keys: Annotated[
@@ -175,7 +175,7 @@ def list_keys(
 
 
 @app.command()
-@with_registry
+@with_flags
 def rotate(
     repository: RepositoryArgument,
     old_key: Annotated[

@@ -10,23 +10,16 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateIdentity,
-    CertificateIssuer,
     DataPlace,
     Output,
     OutputFormat,
     PlatformOption,
-    PolicyFile,
-    PublicKey,
     RegistryFlags,
-    TrustedRootFile,
-    VerificationProfile,
-    with_registry,
 )
+from modelseal.cli.trust_options import NOBODY, VerifyingFlags
 
 
 class LineageFormat(StrEnum):
@@ -42,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(lineage)
 
 
-@with_registry
+@with_flags
 def lineage(
     target: Annotated[
         str,
@@ -61,14 +54,7 @@ def lineage(
         ),
     ] = None,
     data: DataPlace = None,
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    profile: VerificationProfile = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
+    whom: VerifyingFlags = NOBODY,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     no_cache: NoCache = False,
@@ -111,14 +97,7 @@ def lineage(
         if data:
             raise UsageError("--data is for a model directory", hint="name the directory, not REF")
         chosen = settings(
-            certificate_identity=certificate_identity,
-            certificate_oidc_issuer=certificate_oidc_issuer,
-            ca_roots=ca_roots,
-            ca_intermediates=ca_intermediates,
-            key=key,
-            profile=profile,
-            policy=policy,
-            trusted_root=trusted_root,
+            trust=whom,
             offline=offline,
             cache=chosen_cache(cache, none=no_cache),
             registry=registry,
@@ -126,7 +105,7 @@ def lineage(
         reference = parse_reference(target)
         found = workflow.lineage_of(
             name_of(reference),
-            trust_for(chosen, SIGNATURE if policy is not None else PROVENANCE),
+            trust_for(chosen, SIGNATURE if whom.policy is not None else PROVENANCE),
             store=open_reading_store(reference.location, chosen),
             clock=system_clock,
             platform=platform,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.options import NO_FLAGS, RegistryFlags, with_registry
+from modelseal.cli.flags import with_flags
+from modelseal.cli.options import NO_FLAGS, RegistryFlags
 
 _MOST = 64 << 10
 
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(logout)
 
 
-@with_registry
+@with_flags
 def login(
     registry_name: RegistryArgument,
     username: Annotated[

@@ -10,38 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelseal.cli.flags import with_flags
 from modelseal.cli.oms_options import OmsFile, SignOms
 from modelseal.cli.options import (
     NO_FLAGS,
-    Attestations,
-    CaIntermediates,
-    CaRoots,
-    CertificateChain,
-    CertificateIdentity,
-    CertificateIssuer,
     DataPlace,
     DirectoryArgument,
-    IdentityToken,
     IgnoreLimits,
     MountFrom,
     NoMemory,
-    Offline,
     Output,
     OutputFormat,
-    PolicyFile,
     ProfileName,
     ProfileOption,
     ProfileOrAsBefore,
-    PublicKey,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-    SigningCertificate,
-    SigningConfigFile,
-    SigningKey,
-    TrustedRootFile,
-    with_registry,
 )
+from modelseal.cli.signing_options import (
+    KEYLESS,
+    Attestations,
+    SigningFlags,
+)
+from modelseal.cli.trust_options import NOBODY, Offline, TrustFlags
 
 if TYPE_CHECKING:
     from modelseal.modelpack.build import Profile
@@ -81,7 +73,7 @@ def init(directory: DirectoryArgument, output: Output = OutputFormat.TEXT) -> No
         )
 
 
-@with_registry
+@with_flags
 def build(
     context: typer.Context,
     directory: DirectoryArgument,
@@ -113,13 +105,7 @@ def build(
     ] = "",
     data: DataPlace = None,
     no_cache: NoMemory = False,
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
+    whom: TrustFlags = NOBODY,
     offline: Offline = False,
     registry: RegistryFlags = NO_FLAGS,
     quiet: Quiet = False,
@@ -160,17 +146,7 @@ def build(
     if data and not explain:
         raise UsageError("--data is for --explain", hint="say --explain, or publish with --data")
     if reproduce:
-        chosen = settings(
-            certificate_identity=certificate_identity,
-            certificate_oidc_issuer=certificate_oidc_issuer,
-            ca_roots=ca_roots,
-            ca_intermediates=ca_intermediates,
-            key=key,
-            policy=policy,
-            trusted_root=trusted_root,
-            offline=offline,
-            registry=registry,
-        )
+        chosen = settings(trust=whom, offline=offline, registry=registry)
         compare(directory, reproduce, chosen, asked, remember=not no_cache, quiet=quiet)
         return
     refuse_trust_alone(context)
@@ -236,7 +212,7 @@ def _explain(
         answer_text(evidence.as_text(found))
 
 
-@with_registry
+@with_flags
 def push(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
@@ -290,18 +266,12 @@ def push(
         typer.echo(f"not signed yet: modelseal sign {target.location}@{subject.digest}", err=True)
 
 
-@with_registry
+@with_flags
 def publish(
     directory: DirectoryArgument,
     reference: ReferenceArgument,
     profile: ProfileOption = ProfileName.MODELPACK,
-    key: SigningKey = None,
-    certificate: SigningCertificate = None,
-    certificate_chain: CertificateChain = None,
-    identity_token: IdentityToken = "",
-    signing_config: SigningConfigFile = None,
-    trusted_root: TrustedRootFile = None,
-    offline: Offline = False,
+    signing: SigningFlags = KEYLESS,
     oms: SignOms = False,
     oms_file: OmsFile = None,
     attest: Attestations = None,
@@ -331,28 +301,18 @@ def publish(
     from modelseal.cli.progress import progress
     from modelseal.cli.render import as_json, text
     from modelseal.cli.render.oms import as_json as oms_as_json
-    from modelseal.cli.settings import settings
+    from modelseal.cli.settings import signing_settings
     from modelseal.modelpack.build import Profile
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import publish as workflow
     from modelseal.workflows.attest import parse_claim
     from modelseal.workflows.lineage import data_places
-    from modelseal.workflows.oms import check_new, write_signature
+    from modelseal.workflows.oms_signing import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
     from modelseal.workflows.wiring import open_signer, tag_of
 
     json_wanted = answering(output)
-    chosen = settings(
-        key=key,
-        certificate=certificate,
-        certificate_chain=certificate_chain,
-        identity_token=identity_token,
-        signing_config=signing_config,
-        trusted_root=trusted_root,
-        offline=offline,
-        registry=registry,
-        ignore_limits=ignore_limits,
-    )
+    chosen = signing_settings(signing, registry=registry, ignore_limits=ignore_limits)
     target = parse_reference(reference)
     tag = tag_of(target)
     claims = [parse_claim(text) for text in attest or ()]

@@ -26,7 +26,7 @@ def sign_with_oms(
     from modelseal.cli.render import as_json, text
     from modelseal.cli.render import oms as render
     from modelseal.oci.reference import parse_reference
-    from modelseal.workflows import oms as workflow
+    from modelseal.workflows import oms_signing as workflow
     from modelseal.workflows.services import Services
     from modelseal.workflows.wiring import name_of, open_signer, open_store
 
@@ -68,61 +68,25 @@ def verify_oms(
     """Verify an OMS signature of a model in a store or in a directory, and answer."""
     from modelseal.cli.answer import answer_json, answer_text
     from modelseal.cli.render import oms as render
-    from modelseal.errors import InvalidReferenceError, UsageError
-    from modelseal.oci.reference import parse_reference
-    from modelseal.workflows import oms as workflow
-    from modelseal.workflows.oms_trust import oms_verifier
-    from modelseal.workflows.wiring import name_of, open_reading_store
+    from modelseal.workflows.oms_signing import check_new, write_signature
+    from modelseal.workflows.oms_trust import oms_options, verify_named
 
     if oms_file is not None:
-        workflow.check_new(oms_file)
-    options = workflow.OmsOptions(
-        ignore_unsigned_files=ignore_unsigned_files,
-        ignored=tuple(_path_to_ignore(path) for path in ignore_path),
-        allow_symlinks=allow_symlinks,
+        check_new(oms_file)
+    done = verify_named(
+        reference,
+        chosen,
+        signature=signature,
+        platform=platform,
+        options=oms_options(
+            ignore_unsigned_files=ignore_unsigned_files,
+            ignore_paths=ignore_path,
+            allow_symlinks=allow_symlinks,
+        ),
     )
-    verifier = oms_verifier(chosen)
-    if verifier is None:
-        raise UsageError(
-            "nobody is named who has to have signed",
-            hint="give --certificate-identity and --certificate-oidc-issuer, --key, or --ca-roots",
-        )
-    directory = Path(reference)
-    try:
-        target = parse_reference(reference)
-    except InvalidReferenceError as error:
-        if not directory.exists():
-            raise InvalidReferenceError(
-                f"{error}, and there is no directory of that name", hint=error.hint
-            ) from error
-        if platform:
-            raise UsageError("a directory has no --platform") from error
-        done = workflow.verify_directory(directory, verifier, signature=signature, options=options)
-    else:
-        done = workflow.verify_artifact(
-            name_of(target),
-            verifier,
-            open_reading_store(target.location, chosen),
-            signature=signature,
-            platform=platform,
-            options=options,
-        )
     if oms_file is not None:
-        workflow.write_signature(oms_file, done.bundle)
+        write_signature(oms_file, done.bundle)
     if json_wanted:
         answer_json(render.as_json(done, reference))
     else:
         answer_text(render.as_text(done, reference))
-
-
-def _path_to_ignore(path: str) -> str:
-    from modelseal.attest.predicates.oms import check_ignored
-    from modelseal.errors import UsageError, VerificationError
-
-    try:
-        return check_ignored(path)
-    except VerificationError as error:
-        raise UsageError(
-            f"--ignore-path {path!r} is not a path below the model",
-            hint="write it as it stands below the model, with /, without patterns",
-        ) from error

@@ -14,22 +14,18 @@ from modelseal.cli.cache_options import (
     NoCache,
     OfflineReading,
 )
+from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateIdentity,
-    CertificateIssuer,
     Json,
     PlatformOption,
-    PolicyFile,
-    PublicKey,
     Quiet,
     ReferenceArgument,
     RegistryFlags,
-    TrustedRootFile,
-    VerificationProfile,
-    with_registry,
+)
+from modelseal.cli.trust_options import (
+    NOBODY,
+    VerifyingFlags,
 )
 
 
@@ -38,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(pull)
 
 
-@with_registry
+@with_flags
 def pull(
     reference: ReferenceArgument,
     output: Annotated[
@@ -88,14 +84,7 @@ def pull(
         ),
     ] = 8,
     platform: PlatformOption = "",
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    profile: VerificationProfile = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
+    whom: VerifyingFlags = NOBODY,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     cache_limit: CacheLimit = DEFAULT_LIMIT,
@@ -133,14 +122,7 @@ def pull(
     if output is None and not dry_run:
         raise UsageError("no directory is named", hint="give --output DIR, or --dry-run")
     chosen = settings(
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        key=key,
-        profile=profile,
-        policy=policy,
-        trusted_root=trusted_root,
+        trust=whom,
         offline=offline,
         cache=chosen_cache(cache, cache_limit, none=no_cache),
         registry=registry,

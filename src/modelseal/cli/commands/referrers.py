@@ -6,14 +6,8 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.options import (
-    NO_FLAGS,
-    Output,
-    OutputFormat,
-    ReferenceArgument,
-    RegistryFlags,
-    with_registry,
-)
+from modelseal.cli.flags import with_flags
+from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, ReferenceArgument, RegistryFlags
 
 app = typer.Typer(
     help="The list of what speaks about a manifest.", no_args_is_help=True, rich_markup_mode=None
@@ -26,7 +20,7 @@ def _referrers() -> None:
 
 
 @app.command()
-@with_registry
+@with_flags
 def repair(
     reference: ReferenceArgument,
     digest: Annotated[

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelseal.cli.options import Offline, Output, OutputFormat
+from modelseal.cli.options import Output, OutputFormat
+from modelseal.cli.trust_options import Offline
 
 app = typer.Typer(
     help="Whom a site believes: look at it, pack it.", no_args_is_help=True, rich_markup_mode=None
@@ -65,7 +66,8 @@ def export(
         typer.Option(
             "--trusted-root",
             metavar="FILE|URI",
-            help="The Sigstore that the site believes; a TUF repository is brought up to date.",
+            help="The Sigstore that the site believes; a TUF repository is brought up to date. "
+            "Without it: the public instance, unless only keys are packed.",
             envvar="MODELSEAL_TRUSTED_ROOT",
             show_default=False,
         ),
@@ -98,6 +100,7 @@ def export(
 
     \b
     Example:
+      modelseal trust export /media/usb/trust
       modelseal trust export /media/usb/trust --policy production.yaml \\
         --trusted-root tuf+https://tuf.acme.example
     """

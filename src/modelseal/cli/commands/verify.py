@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelseal.cli.cache_options import CacheDir, NoCache, OfflineReading
+from modelseal.cli.flags import with_flags
 from modelseal.cli.oms_options import (
     AllowSymlinks,
     IgnorePath,
@@ -15,21 +16,10 @@ from modelseal.cli.oms_options import (
     SignatureFile,
     VerifyOms,
 )
-from modelseal.cli.options import (
-    NO_FLAGS,
-    CaIntermediates,
-    CaRoots,
-    CertificateIdentity,
-    CertificateIssuer,
-    Output,
-    OutputFormat,
-    PolicyFile,
-    PublicKey,
-    ReferenceArgument,
-    RegistryFlags,
-    TrustedRootFile,
-    VerificationProfile,
-    with_registry,
+from modelseal.cli.options import NO_FLAGS, Output, OutputFormat, ReferenceArgument, RegistryFlags
+from modelseal.cli.trust_options import (
+    NOBODY,
+    VerifyingFlags,
 )
 
 if TYPE_CHECKING:
@@ -41,17 +31,10 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
-@with_registry
+@with_flags
 def verify(
     reference: ReferenceArgument,
-    certificate_identity: CertificateIdentity = "",
-    certificate_oidc_issuer: CertificateIssuer = "",
-    ca_roots: CaRoots = None,
-    ca_intermediates: CaIntermediates = None,
-    key: PublicKey = None,
-    profile: VerificationProfile = None,
-    policy: PolicyFile = None,
-    trusted_root: TrustedRootFile = None,
+    whom: VerifyingFlags = NOBODY,
     offline: OfflineReading = False,
     cache: CacheDir = None,
     no_cache: NoCache = False,
@@ -114,14 +97,7 @@ def verify(
     json_wanted = answering(output)
     kind = parse_predicate_type(predicate_type)
     chosen = settings(
-        certificate_identity=certificate_identity,
-        certificate_oidc_issuer=certificate_oidc_issuer,
-        ca_roots=ca_roots,
-        ca_intermediates=ca_intermediates,
-        key=key,
-        profile=profile,
-        policy=policy,
-        trusted_root=trusted_root,
+        trust=whom,
         offline=offline,
         cache=chosen_cache(cache, none=no_cache),
         registry=registry,

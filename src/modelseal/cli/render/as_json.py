@@ -159,4 +159,5 @@ def error(item: Error) -> dict[str, Any]:
         value["decision"] = decision(found.decision)
         value["statements"] = [statement(one) for one in found.counted]
         value["rejected"] = [rejection(one) for one in found.rejections]
+        value["unread"] = found.unread
     return value

@@ -92,13 +92,20 @@ def _claimed_time(found: "Explained") -> str:
 
 def _prediction(item: "Prediction") -> Iterator[str]:
     basis = "" if item.tested else " (predicted, no cluster was asked)"
-    yield f"  {item.tool} {item.version}: {_WORDS[item.verdict]}{basis}"
+    yield f"  {item.tool} {item.version}: {_verdict(item)}{basis}"
     if item.command:
         yield printable(f"    $ {item.command}")
     for reason in item.reasons:
         yield printable(f"    - {reason.text} [{reason.code}]")
         if reason.fix:
             yield printable(f"      to do: {reason.fix}")
+
+
+def _verdict(item: "Prediction") -> str:
+    here = _WORDS[item.verdict]
+    if item.copied is None or item.copied is item.verdict:
+        return here
+    return f"{here}, not as it lies here; once copied to a registry: {_WORDS[item.copied]}"
 
 
 def as_json(
@@ -154,6 +161,7 @@ def _prediction_json(item: "Prediction") -> dict[str, Any]:
         "tool": item.tool,
         "version": item.version,
         "verdict": str(item.verdict),
+        "copied": str(item.copied) if item.copied else None,
         "tested": item.tested,
         "command": item.command,
         "reasons": [

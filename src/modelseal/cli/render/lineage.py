@@ -10,6 +10,7 @@ from modelseal.cli.render.evidence import fact_json, finding_lines, worst_first
 from modelseal.cli.render.text import printable
 from modelseal.evidence.lineage.openlineage import run_events, run_id
 from modelseal.evidence.lineage.runs import Input, Run
+from modelseal.evidence.lineage.usage import label
 from modelseal.workflows.lineage import Lineage, Standing
 
 _STANDINGS = {
@@ -84,7 +85,10 @@ def _input(item: Input) -> Iterator[str]:
     yield printable(f"    {item.digest}") if item.digest else "    no digest"
     for key, word in _WORDS.items():
         if key in item.said:
-            yield printable(f"    {word}: {item.said[key]}")
+            told = item.said[key]
+            if key == "usage":
+                told = "; ".join(map(label, told.split(", ")))
+            yield printable(f"    {word}: {told}")
 
 
 _WORDS = {

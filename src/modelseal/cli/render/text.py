@@ -123,6 +123,8 @@ def error_details(error: Error) -> Iterator[str]:
         more = len(error.verification.rejections) - _MOST
         if more > 0:
             yield f"  … and {more} more"
+        if error.verification.unread:
+            yield f"  not looked at: {error.verification.unread}, which say to be of other types"
 
 
 _MOST = 10

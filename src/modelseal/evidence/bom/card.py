@@ -13,7 +13,7 @@ from typing import Final
 
 from modelseal.evidence.bom.facts import Evaluation, ModelFacts
 from modelseal.evidence.bom.licenses import spdx_expression
-from modelseal.evidence.bom.markdown import code, inline, link, paragraphs, scalar
+from modelseal.evidence.bom.markdown import block, code, inline, link, paragraphs, scalar
 from modelseal.evidence.bom.model_card import tensor_text
 from modelseal.evidence.facts import Basis
 from modelseal.modelpack.considerations import EnergyConsumption
@@ -125,7 +125,9 @@ def _model(facts: ModelFacts) -> Iterator[str]:
         ("Outputs", _tensors(map(tensor_text, signature.outputs), known)),
         (
             "Base model",
-            code(str(project.training.base_model)) if project.training.base_model else "",
+            code(str(project.training.base_model))
+            if project.training.base_model
+            else "none" * project.training.from_scratch,
         ),
     )
 
@@ -183,11 +185,11 @@ def _limits(facts: ModelFacts) -> Iterator[str]:
 
 def _with(first: str, **details: str) -> str:
     told = [f"{name}: {inline(text)}" for name, text in details.items() if text]
-    return "; ".join([inline(first), *told])
+    return "; ".join([block(first), *told])
 
 
 def _listed(title: str, items: Iterable[str], *, escaped: bool = False) -> Iterator[str]:
-    texts = [*filter(None, items if escaped else map(inline, items))]
+    texts = [*filter(None, items if escaped else map(block, items))]
     if not texts:
         yield f"- {title}: not declared"
         return
@@ -201,7 +203,7 @@ def _training(facts: ModelFacts) -> Iterator[str]:
     yield from _items(
         ("Approach", inline(training.approach)),
         ("Code", f"{link(source.repository)}, commit {code(source.commit)}" if source else ""),
-        ("Seeds", ", ".join(map(str, training.seeds))),
+        ("Seeds", ", ".join(map(str, training.seeds)) or "none set" * training.unseeded),
     )
     yield from _listed("Datasets", map(_dataset, training.datasets), escaped=True)
     yield from _listed(
@@ -224,7 +226,7 @@ def _dataset(dataset: Dataset) -> str:
         else "not declared",
     }
     told = [f"{key} {value}" for key, value in said.items() if value]
-    return ", ".join([inline(dataset.name), *told])
+    return ", ".join([block(dataset.name), *told])
 
 
 _PERSONAL: Final = {

@@ -135,6 +135,7 @@ def _model_properties(facts: ModelFacts) -> Iterator[tuple[str, str, Basis]]:
         ("precision", facts.precision.value, facts.precision.basis),
         ("parameters", str(measured.parameters or ""), Basis.VERIFIED),
         ("paramSize", facts.project.param_size, declared),
+        ("baseModel", "none" * facts.project.training.from_scratch, declared),
         ("requirements:python", needs.python, declared),
         ("requirements:memory", needs.memory, declared),
         *(

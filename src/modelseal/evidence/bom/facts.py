@@ -110,7 +110,8 @@ class ModelFacts:
         declared, measured = self.project.signature, self.measured.signature
         if not declared.inputs and not declared.outputs and measured is not None:
             return measured, Basis.VERIFIED
-        return declared, Basis.VERIFIED if declared == measured else Basis.DECLARED
+        same = measured is not None and _shapes(declared) == _shapes(measured)
+        return declared, Basis.VERIFIED if same else Basis.DECLARED
 
     @property
     def format(self) -> Text:
@@ -126,3 +127,20 @@ class ModelFacts:
         return Text(
             value=measured or declared, basis=Basis.VERIFIED if measured else Basis.DECLARED
         )
+
+
+def _shapes(signature: Signature) -> list[list[tuple[str, str, list[int | None] | None]]]:
+    """Return what two signatures can be compared by: what a size that varies is called is free."""
+    return [
+        [
+            (
+                item.name,
+                item.type,
+                None
+                if item.shape is None
+                else [size if isinstance(size, int) else None for size in item.shape],
+            )
+            for item in tensors
+        ]
+        for tensors in (signature.inputs, signature.outputs)
+    ]

@@ -18,17 +18,20 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def inline(text: str) -> str:
-    """Return one line of Markdown that shows `text` and does nothing."""
-    line = " ".join(_visible(text).split())
-    escaped = _INLINE.sub(r"\\\1", line)
+    """Return Markdown for the middle of a line, that shows `text` and does nothing."""
+    return _INLINE.sub(r"\\\1", " ".join(_visible(text).split()))
+
+
+def block(text: str) -> str:
+    """Return one line of Markdown for where a block may begin: a paragraph, an item of a list."""
     # A digit cannot be escaped: what makes the list is the sign behind it.
-    return _BLOCK.sub(_unblock, escaped, count=1)
+    return _BLOCK.sub(_unblock, inline(text), count=1)
 
 
 def paragraphs(text: str) -> str:
     """Return Markdown that shows `text` with its empty lines between paragraphs."""
     parts = re.split(r"\n\s*\n", text)
-    return "\n\n".join(filter(None, map(inline, parts)))
+    return "\n\n".join(filter(None, map(block, parts)))
 
 
 def code(text: str, *, cell: bool = False) -> str:

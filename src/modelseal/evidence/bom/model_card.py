@@ -81,6 +81,8 @@ def _properties(facts: ModelFacts) -> Iterator[tuple[str, str, Basis]]:
         yield f"modelseal:hyperparameter:{name}", value, Basis.DECLARED
     for seed in facts.project.training.seeds:
         yield "modelseal:seed", str(seed), Basis.DECLARED
+    if facts.project.training.unseeded:
+        yield "modelseal:seed", "none", Basis.DECLARED
     for found in facts.evaluations:
         yield f"modelseal:evaluation:{found.path}", str(found.digest), Basis.VERIFIED
 

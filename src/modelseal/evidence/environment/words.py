@@ -113,7 +113,8 @@ def _accelerators(found: Mapping[str, object]) -> str:
 
 def _packages(distributions: tuple[InstalledDistribution, ...]) -> str:
     known = len(distributions) - len(without_digest(distributions))
-    return f"{len(distributions)}, {known} of them with the digest of what was installed"
+    told = "all" if known == len(distributions) else str(known)
+    return f"{len(distributions)}, {told} of them with the digest of what was installed"
 
 
 def _container(snapshot: Snapshot) -> Fact:

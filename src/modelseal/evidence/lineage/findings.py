@@ -33,7 +33,7 @@ def data_findings(datasets: Sequence[Described]) -> tuple[Finding, ...]:
             Finding(
                 id="model-without-datasets",
                 message="no dataset is named: what the model learned from is not known",
-                where=f"{FILE_NAME}: spec.training",
+                where=f"{FILE_NAME}: spec.training.datasets",
                 add='spec:\n  training:\n    datasets:\n      - name: "<what the data are called>"',
             ),
         )

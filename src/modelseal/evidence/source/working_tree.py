@@ -114,9 +114,9 @@ def read_working_tree(
     program = find_program("git", environment)
     if program is None:
         return NoWorkingTree("the model stands in a git working tree, and git is not installed")
-    if not _is_ours(root):
-        return NoWorkingTree("the git repository around the model belongs to somebody else")
     try:
+        if not _is_ours(root):
+            return NoWorkingTree("the git repository around the model belongs to somebody else")
         with tempfile.TemporaryDirectory(prefix="modelseal-git-") as home:
             scratch = Scratch(program, root, Path(home), timeout=timeout)
             return _look(scratch, root, model, compared_with)

@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 from modelseal.errors import ContentMismatchError, Error, StorageError
 from modelseal.oci.content import (
@@ -27,6 +27,7 @@ from modelseal.oci.content import (
     FileIdentity,
     HashedContent,
     VerifyingReader,
+    hashed_file,
 )
 from modelseal.oci.descriptor import Descriptor
 
@@ -164,11 +165,10 @@ class Pieces:
 
     def _open(self) -> Iterator[tuple[int, Piece]]:
         content = self._content
-        hashed = content.hashed_file() if isinstance(content, HashedContent) else None
+        hashed = hashed_file(content)
         if hashed is None:
             return self._hashed_on_the_way()
-        assert isinstance(content, HashedContent)
-        return self._slices(hashed, content.reached)
+        return self._slices(hashed, cast("HashedContent", content).reached)
 
     def _slices(
         self, file: FileContent, reached: Callable[[int], None]

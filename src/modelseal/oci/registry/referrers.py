@@ -45,6 +45,8 @@ from modelseal.oci.registry.retry import between
 from modelseal.oci.store import MAX_REFERRERS
 
 _MAX_PAGES = 200
+_MAX_LIST_BYTES = 32 << 20
+"""Most bytes of all pages of one list: whoever may push writes annotations into it."""
 _NO_API = frozenset({400, 404, 405, 406, 501})
 _WRITES = 32
 """How often the fallback index is written while others keep overwriting it; once if none."""
@@ -147,6 +149,7 @@ class Referrers:
         what = f"the referrers of {subject}"
         entries: list[object] = []
         target: str | Target = f"referrers/{subject}"
+        size = 0
         for page in range(_MAX_PAGES):
             answer = self._client.call(
                 Request(method="GET", target=target, what=what, actions=actions, headers=_ACCEPT)
@@ -154,6 +157,12 @@ class Referrers:
             if page == 0 and self._is_no_api(answer):
                 return None
             expect(answer, {200}, what, self._client.registry)
+            size += len(answer.body)
+            if size > _MAX_LIST_BYTES:
+                raise LimitExceededError(
+                    f"{what} take over {_MAX_LIST_BYTES >> 20} MiB to list",
+                    hint="delete junk referrers, or make the model anew in a clean repository",
+                )
             entries += _entries(_index(answer.body, what))
             following = next_page(answer, what)
             if following is None:

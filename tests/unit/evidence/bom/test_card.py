@@ -14,7 +14,7 @@ from tests.support.model_factory import make_model, project_text
 
 from modelseal.evidence.bom.card import card
 from modelseal.evidence.bom.facts import Evaluation, Metric, ModelFacts, Text
-from modelseal.evidence.bom.markdown import code, inline, link, scalar
+from modelseal.evidence.bom.markdown import block, code, inline, link, scalar
 from modelseal.modelpack.considerations import Considerations, Risk
 from modelseal.modelpack.detect import detect
 from modelseal.modelpack.project import Dataset, Metadata, Project, Training
@@ -244,6 +244,9 @@ def test_what_is_shown_is_what_was_written(text: str) -> None:
     (token, *_) = [item for item in RENDER.parse(f"x {inline(text)}") if item.type == "inline"]
     shown = "".join(child.content for child in token.children or ())
     assert shown.split() == ["x", *_seen(text).split()]
+    tokens = [item for item in RENDER.parse(f"- {block(text)}") if item.type == "inline"]
+    shown = "".join(child.content for token in tokens for child in token.children or ())
+    assert shown.split() == _seen(text).split()
     if code(text):
         (token, *_) = [item for item in RENDER.parse(f"x {code(text)}") if item.type == "inline"]
         (span,) = [item for item in token.children or () if item.type == "code_inline"]

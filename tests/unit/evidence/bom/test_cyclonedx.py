@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import re
 import string
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,6 +140,24 @@ def test_a_declared_signature_that_the_graph_does_not_have_is_not_verified(tmp_p
     document = cyclonedx(facts_in(make_model(tmp_path / "m", project=text))[0], "0.1.0")
     card = "/metadata/component/modelCard/modelParameters"
     assert basis_of(document, f"{card}/outputs/0/format") is Basis.DECLARED
+
+
+def test_what_a_varying_size_is_called_is_free(tmp_path: Path) -> None:
+    text = project_text().replace("[batch, 4]", "[rows, 4]").replace("[batch, 3]", "[rows, 3]")
+    document = cyclonedx(facts_in(make_model(tmp_path / "m", project=text))[0], "0.1.0")
+    card = "/metadata/component/modelCard/modelParameters"
+    assert basis_of(document, f"{card}/inputs/0/format") is Basis.VERIFIED
+
+
+def test_that_there_is_none_is_said(tmp_path: Path) -> None:
+    text = re.sub("baseModel: .*", "baseModel: none", project_text())
+    text = text.replace("seeds: [42]", "seeds: none")
+    model = cyclonedx(facts_in(make_model(tmp_path / "m", project=text))[0], "0.1.0")["metadata"][
+        "component"
+    ]
+    assert {"name": "modelseal:baseModel", "value": "none"} in model["properties"]
+    assert {"name": "modelseal:seed", "value": "none"} in model["modelCard"]["properties"]
+    assert "ancestors" not in model["pedigree"]
 
 
 def test_the_same_facts_give_the_same_bytes_and_no_time(tmp_path: Path, full: ModelFacts) -> None:

@@ -13,8 +13,12 @@ from modelseal.errors import InvalidDocumentError, InvalidProjectError, LimitExc
 from modelseal.evidence.bom.gather import Artifact, gather
 from modelseal.evidence.bom.parameters import looks_secret, read_hyperparameters
 from modelseal.evidence.facts import Basis, Finding, Level
+from modelseal.modelpack.build import Profile
 from modelseal.modelpack.project_file import load_project, parse_project
 from modelseal.oci.descriptor import Digest
+from modelseal.oci.events import discard
+from modelseal.workflows.bom import facts_of
+from modelseal.workflows.package import package
 
 BARE = """\
 apiVersion: modelseal.dev/v1
@@ -187,3 +191,12 @@ def test_hyperparameters_keep_their_digits_and_are_flat() -> None:
         read_hyperparameters(b"[]", "p.json")
     with pytest.raises(LimitExceededError):
         read_hyperparameters(b"a: [" + b"1," * 501 + b"1]", "p.yaml")
+
+
+def test_an_image_has_the_same_files(tmp_path: Path) -> None:
+    directory = make_model(tmp_path / "m")
+    made = package(directory, {}, discard, profile=Profile.IMAGE)
+    facts, _ = facts_of(directory, made, "", {})
+    assert facts.files == facts_in(directory)[0].files
+    assert facts.subject != facts_in(directory)[0].subject
+    assert facts.kinds == {}  # an image's layers do not say

@@ -159,6 +159,25 @@ def test_c13_pages_without_end_end() -> None:
             list(store_at(fake.host).referrers(subject))
 
 
+def test_c15_pages_full_of_annotations_end() -> None:
+    with FakeRegistry() as fake:
+        subject = subject_in(fake)
+        page = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        body = json.dumps({**page, "annotations": {"x": "y" * (3 << 20)}}).encode()
+        count = iter(range(10_000))
+
+        def large(request: Recorded, answer: Answer) -> None:
+            if "/referrers/" in request.path:
+                answer.body = body
+                answer.headers["Content-Length"] = str(len(body))
+                answer.headers["Link"] = f'<?start={next(count)}>; rel="next"'
+
+        fake.before_answer = large
+        with pytest.raises(LimitExceededError, match="over 32 MiB"):
+            list(store_at(fake.host).referrers(subject))
+        assert next(count) < 12
+
+
 # Limits: security pitfall 8 C 15, endless attachments
 
 
