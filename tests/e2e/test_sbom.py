@@ -32,7 +32,7 @@ def test_the_bom_of_a_directory_is_valid_and_says_what_is_missing(
     document = json.loads(done.stdout)
     assert problems(document) == ""
     assert "warning: it is not said which task the model does [missing-task]" in done.stderr
-    assert "modelseal build DIR --explain" in done.stderr
+    assert "modelseal build --explain fraud" in done.stderr
     again = modelseal("sbom", "fraud", "--output", "bom.json", "--quiet").check()
     assert again.stdout == "bom.json\n"
     assert (home / "bom.json").read_text() == done.stdout

@@ -3,7 +3,7 @@
 """Bills of materials and model cards of a model directory."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,8 @@ from modelseal.evidence.bom.gather import Artifact, gather
 from modelseal.evidence.bom.missing import missing
 from modelseal.evidence.bom.spdx import spdx_document
 from modelseal.evidence.facts import Finding
+from modelseal.evidence.lineage.described import Described, describe
+from modelseal.evidence.lineage.places import NOWHERE
 from modelseal.modelpack import media_types
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.digests import DigestCache
@@ -30,9 +32,20 @@ from modelseal.workflows.services import Clock, system_clock
 
 
 def facts_of(
-    directory: Path, made: Packaged, repository: str, environment: Mapping[str, str]
+    directory: Path,
+    made: Packaged,
+    repository: str,
+    environment: Mapping[str, str],
+    datasets: Sequence[Described] | None = None,
 ) -> tuple[ModelFacts, tuple[Finding, ...]]:
     """Return all that is known about a model and its artifact, and what is missing.
+
+    Args:
+        directory: the model directory.
+        made: the artifact.
+        repository: the registry's that it goes to; empty when it goes to a disk.
+        environment: of the process.
+        datasets: as they were compared with the data at hand; None: with none.
 
     Raises:
         InvalidProjectError: a file changed since it was hashed.
@@ -45,7 +58,9 @@ def facts_of(
         repository=repository,
         created=source_date(environment),
     )
-    facts, findings = gather(directory, made.project, artifact)
+    if datasets is None:
+        datasets = describe(directory, made.project, made.files, NOWHERE)
+    facts, findings = gather(directory, made.project, artifact, datasets)
     return facts, (*findings, *missing(facts))
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from tests.support.registry_store import push_model
 
 from modelseal.attest.predicates.reference import MAX_REFERENCED_BYTES
 from modelseal.attest.predicates.types import REFERENCE, SIGNATURE
+from modelseal.attest.statement import MAX_PREDICATE_BYTES
 from modelseal.errors import (
     LimitExceededError,
     NotFoundError,
@@ -25,7 +27,15 @@ from modelseal.oci.memory import MemoryStore
 from modelseal.policy.document import parse_policy
 from modelseal.trust.keys import generate_key
 from modelseal.trust.signer import KeySigner
-from modelseal.workflows.attest import SIGNATURE_CLAIM, Claim, attest, parse_claim, read_claim
+from modelseal.workflows.attest import (
+    SIGNATURE_CLAIM,
+    Claim,
+    attest,
+    claim_of,
+    parse_claim,
+    read_claim,
+)
+from modelseal.workflows.attested import claimed_document, verified_document
 from modelseal.workflows.references import MAX_REFERENCED_TOTAL
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_keys, trust_policy
@@ -248,3 +258,33 @@ def test_what_is_no_predicate_is_refused_before_anything_is_signed(tmp_path: Pat
     for text in ("cyclonedx", "cyclonedx=", ""):
         with pytest.raises(UsageError, match="TYPE=FILE"):
             parse_claim(text)
+
+
+def test_what_is_gathered_and_too_large_is_signed_by_digest(shelf: Shelf) -> None:
+    component = {"type": "library", "name": "x" * 1000}
+    bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [component] * 9000}
+    small = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
+    assert claim_of(BOM, small).document == b""
+    claim = claim_of(BOM, bom)
+    assert len(claim.document) > MAX_PREDICATE_BYTES
+    shelf.attest(claim)
+    trust = trust_keys([KEY.public_key()], BOM)
+    found = verified_document(shelf.subject.digest, BOM, trust, store=shelf.store, clock=clock)
+    assert found.document == bom
+    assert found.verified
+    claimed = claimed_document(shelf.subject.digest, BOM, store=shelf.store)
+    assert claimed.document == bom
+    assert not claimed.verified
+    assert claimed.bundle == found.bundle
+    with pytest.raises(LimitExceededError, match="larger than 64 MiB"):
+        claim_of(BOM, {"x": "x" * (64 << 20)})
+
+
+def test_a_document_that_is_claimed_and_not_what_was_signed_is_not_shown(shelf: Shelf) -> None:
+    shelf.attest_by_digest()
+    wrong = b"x" * len(shelf.path.read_bytes())
+    shelf.store.answer = lambda target: (
+        verifying(BytesIO(wrong), target) if target.digest == shelf.document else None
+    )
+    with pytest.raises(NotFoundError, match=r"has no .* statement"):
+        claimed_document(shelf.subject.digest, BOM, store=shelf.store)

@@ -148,7 +148,15 @@ def sbom(
         }
         document = attested.document
         _tell_origin(attested)
-    _answer(document, told, output, force=force, findings=findings, json_wanted=json_wanted)
+    _answer(
+        document,
+        told,
+        output,
+        target=target,
+        force=force,
+        findings=findings,
+        json_wanted=json_wanted,
+    )
 
 
 def _attested(
@@ -235,7 +243,7 @@ def card(
         typer.echo(text, nl=False)
     else:
         typer.echo(str(output))
-    _tell_findings(findings)
+    _tell_findings(findings, str(directory))
 
 
 def _answer(
@@ -243,6 +251,7 @@ def _answer(
     told: Mapping[str, Any],
     output: Path | None,
     *,
+    target: str,
     force: bool,
     findings: Sequence["Finding"],
     json_wanted: bool,
@@ -262,10 +271,10 @@ def _answer(
         typer.echo(raw.decode(), nl=False)
     else:
         typer.echo(str(output))
-    _tell_findings(findings)
+    _tell_findings(findings, target)
 
 
-def _tell_findings(findings: Sequence["Finding"]) -> None:
+def _tell_findings(findings: Sequence["Finding"], directory: str) -> None:
     """Say on stderr what is missing, in a line each; `build --explain` has all of it."""
     from modelseal.cli.render.evidence import counted, worst_first
     from modelseal.cli.render.text import printable
@@ -275,6 +284,7 @@ def _tell_findings(findings: Sequence["Finding"]) -> None:
     for finding in worst_first(findings):
         typer.echo(printable(f"{finding.level}: {finding.message} [{finding.id}]"), err=True)
     typer.echo(
-        f"{counted(findings)}; the lines to add to modelseal.yaml: modelseal build DIR --explain",
+        f"{counted(findings)}; the lines to add to modelseal.yaml: "
+        f"modelseal build --explain {printable(directory)}",
         err=True,
     )

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from modelseal.evidence.bom.facts import Evaluation, ModelFacts
+from modelseal.evidence.bom.facts import Data, Evaluation, ModelFacts
 from modelseal.evidence.bom.licenses import spdx_expression
 from modelseal.evidence.bom.markdown import block, code, inline, link, paragraphs, scalar
 from modelseal.evidence.bom.model_card import tensor_text
 from modelseal.evidence.facts import Basis
 from modelseal.modelpack.considerations import EnergyConsumption
 from modelseal.modelpack.detect import HUB_LICENSES
-from modelseal.modelpack.project import Dataset, PersonalData
+from modelseal.modelpack.project import PersonalData
 
 NOT_DECLARED: Final = "Not declared."
 CARD_NAME: Final = "README.md"
@@ -54,7 +54,7 @@ def _front_matter(facts: ModelFacts) -> Iterator[str]:
     yield from _license(facts)
     if project.task:
         yield f"pipeline_tag: {scalar(project.task)}"
-    datasets = [*filter(None, map(_hub_dataset, project.training.datasets))]
+    datasets = [*filter(None, map(_hub_dataset, facts.data))]
     if datasets:
         yield "datasets:"
         yield from (f"  - {scalar(name)}" for name in datasets)
@@ -76,7 +76,8 @@ def _license(facts: ModelFacts) -> Iterator[str]:
         yield f"license_name: {scalar(expression or ', '.join(licenses))}"
 
 
-def _hub_dataset(dataset: Dataset) -> str:
+def _hub_dataset(item: Data) -> str:
+    dataset = item.dataset
     match = _HUB_DATASET.fullmatch(dataset.uri)
     if match:
         return match.group(1)
@@ -205,7 +206,7 @@ def _training(facts: ModelFacts) -> Iterator[str]:
         ("Code", f"{link(source.repository)}, commit {code(source.commit)}" if source else ""),
         ("Seeds", ", ".join(map(str, training.seeds)) or "none set" * training.unseeded),
     )
-    yield from _listed("Datasets", map(_dataset, training.datasets), escaped=True)
+    yield from _listed("Datasets", map(_dataset, facts.data), escaped=True)
     yield from _listed(
         "Hyper-parameters",
         [f"{code(name)}: {code(value)}" for name, value in sorted(facts.hyperparameters.items())],
@@ -213,17 +214,16 @@ def _training(facts: ModelFacts) -> Iterator[str]:
     )
 
 
-def _dataset(dataset: Dataset) -> str:
-    governance = dataset.governance
+def _dataset(item: Data) -> str:
+    dataset, governance = item.dataset, item.dataset.governance
+    digests = ", ".join(code(f"{name}:{value}") for name, value in sorted(item.digests.items()))
     said = {
         "version": inline(dataset.version),
         "license": inline(dataset.license),
         "from": link(dataset.uri),
-        "digest": code(str(dataset.digest or "")),
+        "digest": f"{digests}{_how(item.basis)}" if digests else "",
         "owners": inline(", ".join(governance.owners)),
-        "personal data": _PERSONAL[dataset.personal_data]
-        if dataset.personal_data
-        else "not declared",
+        "personal data": _PERSONAL[item.personal] if item.personal else "not declared",
     }
     told = [f"{key} {value}" for key, value in said.items() if value]
     return ", ".join([block(dataset.name), *told])

@@ -14,13 +14,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from modelseal.documents import canonical_json, rfc3339
 from modelseal.evidence.bom.basis import marked
-from modelseal.evidence.bom.facts import Lock, ModelFacts, Package
+from modelseal.evidence.bom.facts import Data, Lock, ModelFacts, Package
 from modelseal.evidence.bom.licenses import spdx_expression
 from modelseal.evidence.bom.model_card import model_card
 from modelseal.evidence.bom.purl import oci_purl, purl_of, pypi_purl
 from modelseal.evidence.bom.shapes import Json, filled, hashes, named, references
 from modelseal.evidence.facts import Basis
-from modelseal.modelpack.project import Dataset, PersonalData
+from modelseal.modelpack.project import PersonalData
 from modelseal.oci.descriptor import Digest
 from modelseal.oci.reference import DigestReference, Repository
 
@@ -42,9 +42,8 @@ def cyclonedx(facts: ModelFacts, tool_version: str) -> Json:
         facts: what is known.
         tool_version: of modelseal, which writes it.
     """
-    datasets = facts.project.training.datasets
     components = [
-        *(_dataset(place, dataset) for place, dataset in enumerate(datasets)),
+        *(_dataset(place, data) for place, data in enumerate(facts.data)),
         *(_image(image) for image in _images(facts)),
         *_packages(facts.lock),
     ]
@@ -96,7 +95,7 @@ def _metadata(facts: ModelFacts, tool_version: str) -> Json:
 
 def _model(facts: ModelFacts) -> Json:
     project = facts.project
-    metadata, training = project.metadata, project.training
+    metadata = project.metadata
     exceptions = {"/components": Basis.VERIFIED}
     if facts.subject is not None:
         exceptions |= {"/hashes": Basis.VERIFIED, "/purl": Basis.VERIFIED}
@@ -117,7 +116,7 @@ def _model(facts: ModelFacts) -> Json:
             "pedigree": _pedigree(facts),
             "externalReferences": references(metadata.source_url, "vcs"),
             "components": [_file(facts, path) for path in sorted(facts.files)],
-            "modelCard": model_card(facts, dataset_refs(training.datasets)),
+            "modelCard": model_card(facts, dataset_refs(facts.data)),
             "properties": marked(
                 Basis.DECLARED,
                 exceptions,
@@ -232,7 +231,7 @@ def _file(facts: ModelFacts, path: str) -> Json:
     )
 
 
-def dataset_refs(datasets: Sequence[Dataset]) -> list[str]:
+def dataset_refs(datasets: Sequence[Data]) -> list[str]:
     """Return the `bom-ref` of every dataset."""
     return [_dataset_ref(place) for place, _ in enumerate(datasets)]
 
@@ -241,8 +240,8 @@ def _dataset_ref(place: int) -> str:
     return f"dataset:{place}"
 
 
-def _dataset(place: int, dataset: Dataset) -> Json:
-    personal = dataset.personal_data
+def _dataset(place: int, item: Data) -> Json:
+    dataset, personal = item.dataset, item.personal
     governance = dataset.governance
     data = filled(
         {
@@ -265,7 +264,7 @@ def _dataset(place: int, dataset: Dataset) -> Json:
     told = [
         ("modelseal:personalData", str(personal or "")),
         ("modelseal:legalBasis", dataset.legal_basis),
-        ("modelseal:dirHash", dataset.dir_hash),
+        ("modelseal:dirHash", item.digests.get("dirHash", "")),
         ("modelseal:croissant", dataset.croissant),
         *(("modelseal:usage", term) for term in dataset.usage),
     ]
@@ -275,13 +274,22 @@ def _dataset(place: int, dataset: Dataset) -> Json:
             "bom-ref": _dataset_ref(place),
             "name": dataset.name,
             "version": dataset.version,
-            "hashes": hashes(dataset.digest),
+            "hashes": [found for digest in item.hashes for found in hashes(digest)],
             "licenses": _licenses((dataset.license,) if dataset.license else ()),
             "externalReferences": references(dataset.uri, "distribution"),
             "data": [data],
-            "properties": [{"name": name, "value": value} for name, value in told if value],
+            "properties": _of_data(item, told),
         }
     )
+
+
+def _of_data(item: Data, told: Sequence[tuple[str, str]]) -> list[Json]:
+    """Mark the digests of data that were at hand; all else is declared, as its list says."""
+    properties = [{"name": name, "value": value} for name, value in told if value]
+    if item.basis is Basis.DECLARED:
+        return [*properties]
+    digest = "/hashes" if item.hashes else "modelseal:dirHash"
+    return [*properties, *marked(Basis.DECLARED, {digest: item.basis})]
 
 
 def _packages(lock: Lock | None) -> Iterator[Json]:
@@ -305,7 +313,7 @@ def _package_hashes(package: Package) -> list[Json]:
 
 def _dependencies(facts: ModelFacts) -> list[Json]:
     lock = facts.lock
-    refs = dataset_refs(facts.project.training.datasets)
+    refs = dataset_refs(facts.data)
     images = ["image" for _ in _images(facts)]
     edges = {MODEL: [*refs, *images, *(lock.roots if lock else ())]}
     edges |= {ref: [] for ref in (*refs, *images)}

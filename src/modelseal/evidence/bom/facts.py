@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelseal.evidence.facts import Basis
-from modelseal.modelpack.project import Project, Signature
+from modelseal.modelpack.project import Dataset, PersonalData, Project, Signature
 from modelseal.oci.descriptor import Digest
 
 
@@ -61,6 +61,27 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """A dataset: what is declared of it, without what its bytes or its description contradict."""
+
+    dataset: Dataset
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """As in-toto writes them: `sha256`, `dirHash`."""
+    basis: Basis = Basis.DECLARED
+    """Of the digests: verified when the data were at hand."""
+    personal: PersonalData | None = None
+
+    @property
+    def hashes(self) -> tuple[Digest, ...]:
+        """The digests of a file; a directory has none that every format knows."""
+        return tuple(
+            Digest(name, value)
+            for name, value in sorted(self.digests.items())
+            if name in {"sha256", "sha512"}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """A package that the lock pins."""
 
@@ -93,6 +114,7 @@ class ModelFacts:
     """The registry's repository; empty when it is on a disk, and where is nobody's business."""
     files: Mapping[str, Digest]
     """The digest of every packed file, by its path."""
+    data: tuple[Data, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     """`weight`, `doc`, `code` … of each file."""
     created: datetime | None = None

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model directory to `ModelFacts`, and findings about the files that cannot be read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from modelseal.errors import ContentError, Error, InvalidProjectError
-from modelseal.evidence.bom.facts import Evaluation, Lock, ModelFacts, Text
+from modelseal.evidence.bom.facts import Data, Evaluation, Lock, ModelFacts, Text
 from modelseal.evidence.bom.measure import measure
 from modelseal.evidence.bom.metrics import MAX_EVALUATION_BYTES, read_evaluation
 from modelseal.evidence.bom.packages import lock_of
@@ -19,6 +19,8 @@ from modelseal.evidence.bom.parameters import (
     read_hyperparameters,
 )
 from modelseal.evidence.facts import Basis, Finding, Level
+from modelseal.evidence.lineage.compare import personal_data
+from modelseal.evidence.lineage.described import Described
 from modelseal.evidence.locks.read import MAX_LOCK_BYTES, parse_lock
 from modelseal.modelpack.detect import read_transformers
 from modelseal.modelpack.plain_files import read_small
@@ -42,7 +44,7 @@ class Artifact:
 
 
 def gather(
-    directory: Path, project: Project, artifact: Artifact
+    directory: Path, project: Project, artifact: Artifact, datasets: Sequence[Described] = ()
 ) -> tuple[ModelFacts, tuple[Finding, ...]]:
     """Read what the project names, and the headers of the weights.
 
@@ -61,6 +63,7 @@ def gather(
         subject=artifact.subject,
         repository=artifact.repository,
         files=artifact.files,
+        data=tuple(map(_data, datasets)),
         kinds=artifact.kinds,
         created=artifact.created,
         family=family,
@@ -71,6 +74,16 @@ def gather(
         lock=_lock(reader, project),
     )
     return facts, tuple(findings)
+
+
+def _data(item: Described) -> Data:
+    digests = item.digest_set()
+    return Data(
+        dataset=item.dataset,
+        digests=digests,
+        basis=Basis.VERIFIED if digests and item.found is not None else Basis.DECLARED,
+        personal=personal_data(item),
+    )
 
 
 @dataclass(frozen=True, slots=True)

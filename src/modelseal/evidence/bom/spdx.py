@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelseal.errors import InvalidProjectError, UsageError
-from modelseal.evidence.bom.facts import ModelFacts, Package
+from modelseal.evidence.bom.facts import Data, ModelFacts, Package
 from modelseal.evidence.bom.licenses import spdx_expression
 from modelseal.evidence.bom.purl import oci_purl, purl_of
 from modelseal.modelpack.considerations import EnergyConsumption
-from modelseal.modelpack.project import Dataset, PersonalData
+from modelseal.modelpack.project import PersonalData
 from modelseal.oci.descriptor import Digest
 
 SPEC_VERSION: Final = "3.0.1"
@@ -111,7 +111,7 @@ class _Writer:
 
     def _model(self) -> Any:  # noqa: ANN401
         spdx, facts = self._spdx, self._facts
-        project, metadata = facts.project, facts.project.metadata
+        metadata = facts.project.metadata
         model = self._element(spdx.ai_AIPackage, "model", name=metadata.name, comment=_COMMENT)
         model.software_packageVersion = metadata.version
         model.software_primaryPurpose = spdx.software_SoftwarePurpose.model
@@ -127,7 +127,7 @@ class _Writer:
             model.originatedBy.append(person)
         self._ai(model)
         self._licenses(model, "model", metadata.licenses)
-        datasets = [self._dataset(*item) for item in enumerate(project.training.datasets)]
+        datasets = [self._dataset(*item) for item in enumerate(facts.data)]
         self._relate(model, "trainedOn", datasets)
         self._relate(model, "contains", self._files())
         self._packages(model)
@@ -155,7 +155,7 @@ class _Writer:
             for metric in found.metrics:
                 name = f"{metric.name} [{metric.slice}]" if metric.slice else metric.name
                 model.ai_metric.append(entry(key=name, value=metric.value))
-        sensitive = self._presence([item.personal_data for item in project.training.datasets])
+        sensitive = self._presence([item.personal for item in facts.data])
         if sensitive is not None:
             model.ai_useSensitivePersonalInformation = sensitive
         self._energy(model, considerations.energy_consumptions)
@@ -180,16 +180,16 @@ class _Writer:
             getattr(energy, _ENERGY[item.activity]).append(told)
         model.ai_energyConsumption = energy
 
-    def _dataset(self, place: int, dataset: Dataset) -> Any:  # noqa: ANN401
-        spdx = self._spdx
+    def _dataset(self, place: int, data: Data) -> Any:  # noqa: ANN401
+        spdx, dataset = self._spdx, data.dataset
         made = self._element(spdx.dataset_DatasetPackage, f"dataset-{place}", name=dataset.name)
         made.software_primaryPurpose = spdx.software_SoftwarePurpose.data
         made.dataset_datasetType.append(spdx.dataset_DatasetType.noAssertion)
         _set(made, "software_packageVersion", dataset.version)
         if dataset.uri:
             made.software_downloadLocation = dataset.uri
-        self._hashes(made, (dataset.digest,))
-        sensitive = self._presence([dataset.personal_data])
+        self._hashes(made, data.hashes)
+        sensitive = self._presence([data.personal])
         if sensitive is not None:
             made.dataset_hasSensitivePersonalInformation = sensitive
         for number, name in enumerate(dataset.governance.owners):

@@ -13,7 +13,9 @@ from modelseal.workflows.collect import Build, Collected
 
 def collect_bom(build: Build) -> Collected:
     """Say what the model is made of, and what whoever uses it ought to know."""
-    facts, findings = facts_of(build.directory, build.made, build.repository, build.environment)
+    facts, findings = facts_of(
+        build.directory, build.made, build.repository, build.environment, build.datasets
+    )
     return Collected(
         claims=(claim_of(CYCLONEDX, cyclonedx(facts, __version__)),),
         facts=tuple(facts_told(facts)),

@@ -13,7 +13,7 @@ from tests.support.bom import CONSIDERATIONS, facts_in
 from tests.support.model_factory import make_model, project_text
 
 from modelseal.evidence.bom.card import card
-from modelseal.evidence.bom.facts import Evaluation, Metric, ModelFacts, Text
+from modelseal.evidence.bom.facts import Data, Evaluation, Metric, ModelFacts, Text
 from modelseal.evidence.bom.markdown import block, code, inline, link, scalar
 from modelseal.modelpack.considerations import Considerations, Risk
 from modelseal.modelpack.detect import detect
@@ -50,6 +50,7 @@ def body(text: str) -> str:
 
 def hostile(text: str) -> ModelFacts:
     """Return facts where everything that somebody may write is `text`."""
+    dataset = Dataset(name=text, version=text, license=text, uri=text)
     return ModelFacts(
         project=Project(
             metadata=Metadata(
@@ -64,7 +65,7 @@ def hostile(text: str) -> ModelFacts:
             format="onnx",
             task=text,
             training=Training(
-                datasets=(Dataset(name=text, version=text, license=text, uri=text),),
+                datasets=(dataset,),
                 base_model=DigestReference(Repository("r.example", "base"), Digest.of(b"x")),
             ),
             considerations=Considerations(
@@ -74,6 +75,7 @@ def hostile(text: str) -> ModelFacts:
         ),
         subject=None,
         repository="",
+        data=(Data(dataset=dataset),),
         files={text: Digest.of(b"x")},
         kinds={text: "weight"},
         family=Text(value=text),

@@ -16,12 +16,17 @@ from tests.support.model_factory import make_model, project_text
 from modelseal.documents import canonical_json
 from modelseal.evidence.bom.basis import basis_of
 from modelseal.evidence.bom.cyclonedx import cyclonedx, document_bytes
-from modelseal.evidence.bom.facts import Evaluation, Lock, Metric, ModelFacts, Package, Text
+from modelseal.evidence.bom.facts import Data, Evaluation, Lock, Metric, ModelFacts, Package, Text
 from modelseal.evidence.bom.purl import pypi_purl
 from modelseal.evidence.facts import Basis
+from modelseal.evidence.lineage.described import describe
+from modelseal.evidence.lineage.places import DataPlaces
 from modelseal.modelpack.considerations import Considerations, Governance, Risk
 from modelseal.modelpack.project import Dataset, Metadata, PersonalData, Project, Training
 from modelseal.oci.descriptor import Digest
+from modelseal.oci.events import discard
+from modelseal.workflows.bom import facts_of
+from modelseal.workflows.package import package
 
 A, B = Digest.of(b"a"), Digest.of(b"b")
 
@@ -173,6 +178,26 @@ def test_the_same_facts_give_the_same_bytes_and_no_time(tmp_path: Path, full: Mo
     assert other["serialNumber"] != first["serialNumber"]
 
 
+def test_data_at_hand_are_verified_and_what_is_refuted_is_not_said(tmp_path: Path) -> None:
+    directory = make_model(tmp_path / "m", project=project_text().replace("4" * 64, A.encoded))
+    (tmp_path / "data").write_bytes(b"a")
+    (tmp_path / "other").write_bytes(b"b")
+    made = package(directory, {}, discard)
+    for name, said in (("data", {"a"}), ("other", set())):
+        places = DataPlaces(named={"transactions": tmp_path / name})
+        found = describe(directory, made.project, made.files, places)
+        document = cyclonedx(facts_of(directory, made, "", {}, found)[0], "0.1.0")
+        assert problems(document) == ""
+        component = document["components"][0]
+        digests = {item["content"] for item in component.get("hashes", ())}
+        assert digests == ({A.encoded} if said else set())
+        told = {item["name"] for item in component.get("properties", ())}
+        assert ("modelseal:personalData" in told) is bool(said)
+        if said:
+            assert basis_of(document, "/components/0/hashes/0/content") is Basis.VERIFIED
+            assert basis_of(document, "/components/0/name") is Basis.DECLARED
+
+
 def test_a_time_comes_from_source_date_epoch_alone(tmp_path: Path) -> None:
     facts, _ = facts_in(make_model(tmp_path / "m"), environment={"SOURCE_DATE_EPOCH": "86400"})
     document = cyclonedx(facts, "0.1.0")
@@ -278,10 +303,15 @@ NAMES = st.text(string.printable, min_size=1, max_size=12)
     texts=st.lists(TEXTS, min_size=4, max_size=4),
     names=st.lists(NAMES, min_size=3, max_size=3, unique=True),
     personal=st.sampled_from([None, *PersonalData]),
+    basis=st.sampled_from([Basis.DECLARED, Basis.VERIFIED]),
     created=st.datetimes(timezones=st.just(UTC)) | st.none(),
 )
 def test_whatever_is_declared_holds_to_the_schema_and_is_marked(
-    texts: list[str], names: list[str], personal: PersonalData | None, created: datetime | None
+    texts: list[str],
+    names: list[str],
+    personal: PersonalData | None,
+    basis: Basis,
+    created: datetime | None,
 ) -> None:
     dataset = Dataset(
         name=names[0],
@@ -310,6 +340,7 @@ def test_whatever_is_declared_holds_to_the_schema_and_is_marked(
         ),
         subject=A,
         repository="ghcr.io/acme/m",
+        data=(Data(dataset=dataset, digests={"sha256": "0" * 64}, basis=basis, personal=personal),),
         files=dict.fromkeys(names, A),
         kinds={names[0]: "weight"},
         created=created,

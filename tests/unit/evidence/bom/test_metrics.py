@@ -53,7 +53,10 @@ def test_the_dataset_is_named() -> None:
     assert read_evaluation(b'{"dataset": {"name": "\\u001b[2J"}}', "e").dataset == ""
 
 
-@pytest.mark.parametrize("raw", [b"[]", b"NaN", b'{"a": Infinity}', b'{"a": 1, "a": 2}', b"\xff"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"[]", b"NaN", b'{"a": Infinity}', b'{"a": 1, "a": 2}', b"\xff", b"[1e99999999999999999999]"],
+)
 def test_what_is_no_strict_json_object_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidDocumentError):
         read_evaluation(raw, "e.json")
