@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from tests.support.cli import Command
-from tests.support.model_factory import make_model
+from tests.support.model_factory import ATTESTED, make_model
 from tests.support.registries import Registry, RegistryName
 from tests.support.registry_store import push_model
 
@@ -215,7 +215,7 @@ def test_several_attestations_are_one_login(
         env=ENV,
     ).check()
     said = {one["predicateType"] for one in json.loads(done.stdout)["statements"]}
-    assert said == {SIGNATURE, "https://slsa.dev/provenance/v1", SCAN, BOM}
+    assert said == {*ATTESTED, SCAN, BOM}
     two = ("--type", SCAN, "--predicate", home / "scan.json", "--type", BOM)
     attest = ("attest", f"{repository}:1.4.0", "--key", key, *two)
     assert "2 --type and 1 --predicate" in modelseal(*attest, env=ENV).check(2).stderr
