@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dependencies of a model: its lock file, what is installed beside it, and container images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from modelseal.evidence.environment.distributions import InstalledDistribution
 from modelseal.evidence.facts import Basis, Fact, Finding, Level
 from modelseal.evidence.images import floating, images_in
 from modelseal.evidence.locks.entries import Lock, LockFormat, Source
@@ -13,6 +14,7 @@ from modelseal.evidence.locks.installed import (
     Environment,
     compare,
     named_environment,
+    own_environment,
 )
 from modelseal.evidence.locks.named import NamedLock
 from modelseal.evidence.locks.said import about, listed
@@ -24,12 +26,19 @@ _TOPIC = "dependencies"
 
 def collect_dependencies(build: Build) -> Collected:
     """Say what the lock pins and hashes, and in what the environment of the build differs."""
-    named, environment = build.lock, named_environment(build.environment)
-    return dependency_evidence(build.directory, named, environment)
+    environment = named_environment(build.environment)
+    # What is installed here was looked at already.
+    installed = build.snapshot.distributions if environment == own_environment() else None
+    return dependency_evidence(build.directory, build.lock, environment, installed=installed)
 
 
 def dependency_evidence(
-    directory: Path, named: NamedLock, environment: Environment, *, of_lock: bool = False
+    directory: Path,
+    named: NamedLock,
+    environment: Environment,
+    *,
+    of_lock: bool = False,
+    installed: Sequence[InstalledDistribution] | None = None,
 ) -> Collected:
     """Say what is known about the dependencies of a model.
 
@@ -38,6 +47,7 @@ def dependency_evidence(
         named: the lock that the project names.
         environment: the Python environment that is compared with it.
         of_lock: somebody said that this is the environment of the lock: then it has to be.
+        installed: what is installed there, if somebody has looked already.
 
     Raises:
         Error: the disk refused, or there are too many packages.
@@ -45,7 +55,7 @@ def dependency_evidence(
     facts, findings = list[Fact](), list(named.findings)
     lock = named.lock
     if lock is not None:
-        beside = compare(lock, environment)
+        beside = compare(lock, environment, installed)
         facts += [*lock_facts(lock), *environment_facts(beside)]
         findings += [*lock.findings, *environment_findings(lock, beside, named=of_lock)]
     images, image_findings = image_evidence(directory)
