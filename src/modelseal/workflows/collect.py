@@ -66,8 +66,11 @@ class Build:
         Raises:
             Error: as `describe` does.
         """
-        made = self.made
-        return describe(self.directory, made.project, made.files, self.data, self.digests)
+        made, digests = self.made, self.digests
+        found = describe(self.directory, made.project, made.files, self.data, digests)
+        if digests is not None and self.data != NOWHERE:
+            digests.save()
+        return found
 
     @cached_property
     def lock(self) -> NamedLock:

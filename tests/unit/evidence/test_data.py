@@ -25,6 +25,7 @@ from modelseal.evidence.lineage.facts import data_facts
 from modelseal.evidence.lineage.findings import data_findings
 from modelseal.evidence.lineage.licences import contradict, licence_id
 from modelseal.evidence.lineage.places import NOWHERE, DataPlaces, local_path
+from modelseal.modelpack.digests import DigestCache
 from modelseal.modelpack.project import Dataset
 from modelseal.modelpack.project_file import load_project, parse_project
 
@@ -125,6 +126,18 @@ def test_the_digest_of_a_directory_is_that_of_the_specification() -> None:
     entries = [(f"{module}/{name}", encoded) for name, encoded in files.items()]
     expected = "2a1bb6127fb481c60f67692e22285fb306f3c6ffe62075e0ccf674d7c3adcb8f"
     assert dir_hash(entries) == expected
+
+
+def test_a_change_of_large_data_is_seen_whatever_is_remembered(tmp_path: Path) -> None:
+    large, small = tmp_path / "data" / "large", tmp_path / "data" / "small"
+    large.parent.mkdir()
+    large.write_bytes(bytes(1 << 20))
+    small.write_bytes(b"x")
+    known = DigestCache(tmp_path / "cache")
+    before = hash_data(tmp_path / "data", known)
+    assert hash_data(tmp_path / "data", known) == before
+    large.write_bytes(bytes(1 << 20)[:-1] + b"!")
+    assert hash_data(tmp_path / "data", known) != before
 
 
 def test_a_link_among_data_is_not_followed(tmp_path: Path) -> None:

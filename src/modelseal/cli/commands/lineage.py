@@ -83,6 +83,7 @@ def lineage(
     from modelseal.oci.reference import parse_reference
     from modelseal.workflows import lineage as workflow
     from modelseal.workflows.explain_build import explain_build
+    from modelseal.workflows.remembering import known_digests
     from modelseal.workflows.services import system_clock
     from modelseal.workflows.wiring import name_of, open_reading_store, trust_for
 
@@ -91,7 +92,8 @@ def lineage(
     directory = Path(target)
     if os.path.isdir(target):  # noqa: PTH112 - it raises for no text
         places = workflow.data_places(directory, data or ())
-        built = explain_build(directory, environment=os.environ, data=places)
+        known = None if no_cache else known_digests(os.environ)
+        built = explain_build(directory, environment=os.environ, data=places, digests=known)
         found = workflow.lineage_of_build(built)
     else:
         if data:

@@ -23,6 +23,8 @@ MAX_DATA_FILES: Final = 200_000
 MAX_DATA_DEPTH: Final = 32
 """Most levels of directories in one dataset."""
 
+_LARGE: Final = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataDigest:
@@ -65,10 +67,18 @@ def hash_data(
     for name, file in _files(path, "", 0):
         if len(entries) >= MAX_DATA_FILES:
             raise LimitExceededError(f"{path} has over {MAX_DATA_FILES} files")
-        found = hash_plain(file, known=known)
+        found = hash_plain(file, known=known if _is_large(file) else None)
         size += found.size
         entries.append((name, found.digest.encoded))
     return DataDigest(algorithm="dirHash", encoded=dir_hash(entries), files=len(entries), size=size)
+
+
+def _is_large(file: Path) -> bool:
+    """Tell whether to remember a digest: of many small files others would be forgotten."""
+    try:
+        return file.lstat().st_size >= _LARGE
+    except OSError as error:
+        raise StorageError(f"cannot look at {file}: {error.strerror}") from error
 
 
 def _sha512(path: Path) -> DataDigest:

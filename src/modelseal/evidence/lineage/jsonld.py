@@ -61,6 +61,7 @@ class Context:
     language: str = ""
     by_language: frozenset[str] = frozenset()
     """Names whose value is a text in each of several languages: `{"en": …, "de": …}`."""
+    _known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def parse(cls, value: object, where: str = "@context") -> Self:
@@ -91,8 +92,16 @@ class Context:
         """Return what a key, a type or (`of_value`) the id of a value means; `""`: nothing."""
         if word.startswith("@"):
             return word
-        if word in self.terms and not of_value:
-            return self.terms[word]
+        if of_value:
+            return self._expanded(word, of_value=True)
+        found = self._known.get(word)
+        if found is None:
+            found = self.terms[word] if word in self.terms else self._expanded(word)
+            if len(self._known) < MAX_TERMS:  # the same few words stand in every object
+                self._known[word] = found
+        return found
+
+    def _expanded(self, word: str, *, of_value: bool = False) -> str:
         prefix, colon, rest = word.partition(":")
         if not colon:
             return word if of_value else canonical(self._spelled(self.vocabulary + word))
