@@ -52,9 +52,8 @@ def model(home: Path) -> Path:
 
 
 @pytest.fixture
-def published(forked_modelseal: Command, model: Path, home: Path) -> str:
+def published(modelseal: Command, model: Path, home: Path) -> str:
     """Publish that model with `release.key`; return its reference."""
-    modelseal = forked_modelseal
     for key in ("release.key", "other.key"):
         modelseal("key", "generate", "--output", home / key, env=ENV).check()
     reference = "oci:store:1.4.0"
@@ -70,40 +69,36 @@ def answer(modelseal: Command, *words: str | Path, returncode: int = 0) -> dict[
 
 @pytest.mark.usefixtures("model")
 def test_data_at_hand_are_compared_and_data_elsewhere_said_to_be_unchecked(
-    forked_modelseal: Command, home: Path
+    modelseal: Command, home: Path
 ) -> None:
-    told = forked_modelseal("lineage", "fraud", "--data", "data").check().stdout
+    told = modelseal("lineage", "fraud", "--data", "data").check().stdout
     assert f"the data at hand (1 file) have the declared digest sha256:{SHA256}" in told
     assert "derived from Log of the card office" in told
-    told = forked_modelseal("lineage", "fraud").check().stdout
+    told = modelseal("lineage", "fraud").check().stdout
     assert "not checked: the data are not at hand" in told
     (home / "data" / "tx.csv").write_bytes(CSV.upper())
-    found = answer(forked_modelseal, "lineage", "fraud", "--data", "transactions=data/tx.csv")
+    found = answer(modelseal, "lineage", "fraud", "--data", "transactions=data/tx.csv")
     errors = {item["id"] for item in found["findings"] if item["level"] == "error"}
     assert errors == {"dataset-digest-mismatch"}
     assert found["attributes"] == []
 
 
-def test_what_is_not_declared_is_told_with_the_line_to_add(
-    forked_modelseal: Command, model: Path
-) -> None:
+def test_what_is_not_declared_is_told_with_the_line_to_add(modelseal: Command, model: Path) -> None:
     path = model / "modelseal.yaml"
     path.write_text(path.read_text().replace("        personalData: none\n", ""))
-    told = forked_modelseal("build", "fraud", "--explain").check().stdout
+    told = modelseal("build", "fraud", "--explain").check().stdout
     assert "whether transactions has personal data is not declared" in told
     assert 'personalData: "<none, personal or sensitive>"' in told
-    found = answer(forked_modelseal, "build", "fraud", "--explain")
+    found = answer(modelseal, "build", "fraud", "--explain")
     (claim,) = (it for it in found["claims"] if it["predicateType"].endswith("/scai/v0.3"))
     said = [it["attribute"] for it in claim["predicate"]["attributes"]]
     assert said == ["DATA_USE:DUO_0000042"]
 
 
-def test_what_contradicts_the_croissant_file_is_an_error(
-    forked_modelseal: Command, model: Path
-) -> None:
+def test_what_contradicts_the_croissant_file_is_an_error(modelseal: Command, model: Path) -> None:
     changed = {**CROISSANT, "rai:personalSensitiveInformation": "Names", "version": "2"}
     (model / "croissant.json").write_text(json.dumps(changed))
-    found = answer(forked_modelseal, "build", "fraud", "--explain")
+    found = answer(modelseal, "build", "fraud", "--explain")
     errors = {item["id"] for item in found["findings"] if item["level"] == "error"}
     assert errors >= {
         "dataset-personal-data-contradicts-croissant",
@@ -112,11 +107,11 @@ def test_what_contradicts_the_croissant_file_is_an_error(
 
 
 def test_the_declarations_are_signed_and_say_what_a_policy_looks_for(
-    forked_modelseal: Command, published: str
+    modelseal: Command, published: str
 ) -> None:
-    forked_modelseal("verify", published, "--key", "release.key.pub", "--type", "scai").check()
-    forked_modelseal("verify", published, "--key", "other.key.pub", "--type", "scai").check(11)
-    found = answer(forked_modelseal, "lineage", published, "--key", "release.key.pub")
+    modelseal("verify", published, "--key", "release.key.pub", "--type", "scai").check()
+    modelseal("verify", published, "--key", "other.key.pub", "--type", "scai").check(11)
+    found = answer(modelseal, "lineage", published, "--key", "release.key.pub")
     # The policy of the design: attributes.exists(a, a.attribute == 'NO_PERSONAL_DATA')
     assert any(item["attribute"] == "NO_PERSONAL_DATA" for item in found["attributes"])
     (dataset,) = (it for it in found["runs"][0]["inputs"] if it["role"] == "dataset")
@@ -125,16 +120,16 @@ def test_the_declarations_are_signed_and_say_what_a_policy_looks_for(
 
 
 def test_a_lineage_is_verified_for_whom_one_believes_and_else_called_claimed(
-    forked_modelseal: Command, published: str
+    modelseal: Command, published: str
 ) -> None:
-    claimed = answer(forked_modelseal, "lineage", published)
+    claimed = answer(modelseal, "lineage", published)
     assert (claimed["standing"], claimed["signers"]) == ("claimed", [])
-    assert "claimed, not verified" in forked_modelseal("lineage", published).check().stdout
-    verified = answer(forked_modelseal, "lineage", published, "--key", "release.key.pub")
+    assert "claimed, not verified" in modelseal("lineage", published).check().stdout
+    verified = answer(modelseal, "lineage", published, "--key", "release.key.pub")
     assert verified["standing"] == "verified"
     assert len(verified["signers"]) == 1
     assert verified["runs"] == claimed["runs"]
-    forked_modelseal("lineage", published, "--key", "other.key.pub").check(11)
+    modelseal("lineage", published, "--key", "other.key.pub").check(11)
 
 
 def test_a_lineage_is_exported_as_openlineage_events(modelseal: Command, published: str) -> None:
@@ -162,9 +157,9 @@ def test_a_lineage_is_exported_as_openlineage_events(modelseal: Command, publish
 )
 @pytest.mark.usefixtures("model")
 def test_a_place_of_data_that_cannot_be_is_wrong_usage(
-    forked_modelseal: Command, words: tuple[str, ...], message: str
+    modelseal: Command, words: tuple[str, ...], message: str
 ) -> None:
-    told = forked_modelseal(*words).check(2).stderr
+    told = modelseal(*words).check(2).stderr
     assert re.search(message, told)
     assert "Traceback" not in told
 
