@@ -87,7 +87,7 @@ peers-if-possible: install $(STAMPS)/model-signing system-packages
 # What the peers and the tests need beside Python and Go, as COMMAND:DEBIAN-PACKAGES: the CT log is built with
 # cgo, keys are encrypted as people do it, PKCS#11 needs a token, quotes need a TPM. Only a machine with Go,
 # without these, and where we are root is touched.
-SYSTEM := cc:gcc,libc6-dev openssl:openssl softhsm2-util:softhsm2 swtpm:swtpm tpm2_quote:tpm2-tools
+SYSTEM := cc:gcc,libc6-dev git:git openssl:openssl softhsm2-util:softhsm2 swtpm:swtpm tpm2_quote:tpm2-tools
 
 .PHONY: system-packages
 system-packages:

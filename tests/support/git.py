@@ -3,9 +3,12 @@
 """Small git repositories, made with the real git and nobody's configuration."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.support.peers import missing
 
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -21,7 +24,9 @@ _ENVIRONMENT = {
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git in `root`, and return what it says."""
+    """Run git in `root`, and return what it says; without git, a peer is missing."""
+    if shutil.which("git") is None:
+        missing("git is not installed")
     done = subprocess.run(
         ["git", "-C", str(root), *arguments],
         env={"PATH": os.environ["PATH"], **_ENVIRONMENT},
