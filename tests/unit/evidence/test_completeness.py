@@ -179,7 +179,7 @@ def test_a_tree_that_cannot_be_read_is_a_finding_and_none_at_all_is_not() -> Non
     assert told(NOWHERE) == []
 
 
-OPTIONAL = {"spec.files", "spec.family", "spec.requirements.lock"}
+OPTIONAL = {"spec.files", "spec.family"}
 """What a model may lack: rules for files, and a family beside an architecture."""
 
 
