@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from modelseal.errors import Error, InvalidDocumentError, LimitExceededError
+from modelseal.errors import Error, InvalidDocumentError, LimitExceededError, UsageError
 
 MAX_DEPTH = 64
 """Deepest nesting of objects and lists that is read."""
@@ -198,6 +198,17 @@ def _construct_mapping(loader: Any, node: Any) -> Iterable[dict[Any, Any]]:  # n
 def rfc3339(moment: datetime) -> str:
     """Write an aware datetime as RFC 3339 has it, in UTC, to the second."""
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as RFC 3339 has it, with its offset. Raises `UsageError`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = datetime.min  # noqa: DTZ901 - it has no offset, and is refused for that
+    if found.tzinfo is None:
+        raise UsageError(f"{text[:100]!r} is no time", hint="write 2026-11-25T12:00:00Z")
+    return found.astimezone(UTC)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from modelseal.oci.descriptor import Digest
+from modelseal.trust.environment import nonce_for
 from modelseal.trust.tpm.evidence import TpmEvidence
-from modelseal.trust.tpm.quote import nonce_for
 
 SHA256, SHA384 = 0x000B, 0x000C
 NULL, RSASSA, RSAPSS, ECDSA = 0x0010, 0x0014, 0x0016, 0x0018

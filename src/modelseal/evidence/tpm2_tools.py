@@ -17,9 +17,9 @@ from typing import Final
 
 from modelseal.errors import SigningError, UnavailableError, UsageError
 from modelseal.oci.descriptor import Digest
-from modelseal.trust.environment import Quote
+from modelseal.trust.environment import Quote, nonce_for
 from modelseal.trust.tpm.evidence import MAX_EVIDENCE_BYTES, TpmEvidence
-from modelseal.trust.tpm.quote import nonce_for, verify_quote
+from modelseal.trust.tpm.quote import verify_quote
 from modelseal.trust.tpm.structures import (
     ALG_ECDSA,
     ALG_RSAPSS,

@@ -84,9 +84,17 @@ def attest_quote(
     # (3) Attach the evidence, and a signed statement that names it by its digest.
     evidence = attach_evidence(services.store, subject, raw, MEDIA_TYPE, services.clock())
     claim = EnvironmentClaim(TPM2_QUOTE_VERIFIED, quote.conditions(), evidence)
+    attached = attest_claim(subject, claim, signer, services)
+    return Quoted(subject=subject, quote=quote, evidence=evidence, attached=attached)
+
+
+def attest_claim(
+    subject: Descriptor, claim: EnvironmentClaim, signer: Signer, services: Services
+) -> Attached:
+    """Sign and attach what was verified about a machine. Raises as `attest_manifest` does."""
     said = [Claim(SCAI, build_report(claim, _PRODUCER))]
     (attached,) = attest_manifest(subject, said, signer, services)
-    return Quoted(subject=subject, quote=quote, evidence=evidence, attached=attached)
+    return attached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence about machines that verified statements name: fetched, compared, and verified."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
 from modelseal.attest.predicates.environment import (
     TPM2_QUOTE_VERIFIED,
-    EnvironmentClaim,
     environment_claims,
 )
 from modelseal.attest.predicates.types import SCAI
@@ -18,12 +17,16 @@ from modelseal.errors import (
     NotFoundError,
     VerificationError,
 )
+from modelseal.oci.descriptor import Descriptor
 from modelseal.oci.store import ReadableStore, fetch_bytes
 from modelseal.trust.environment import ProvenEnvironment
 from modelseal.trust.identity import VerifiedStatement
 from modelseal.trust.tpm.evidence import MAX_EVIDENCE_BYTES
 from modelseal.trust.tpm.proof import prove_quote
 from modelseal.workflows.gather import Rejection
+
+T = TypeVar("T")
+Prove: TypeAlias = Callable[[VerifiedStatement, Mapping[str, Any], Descriptor, bytes], T]
 
 MAX_ENVIRONMENTS: Final = 16
 """Most evidence of environments that is read for one model."""
@@ -40,34 +43,52 @@ def read_quotes(
         LimitExceededError: there are more than `MAX_ENVIRONMENTS`.
         UnavailableError: the store did not answer.
     """
-    proofs: list[ProvenEnvironment] = []
+    return read_evidence(store, statements, TPM2_QUOTE_VERIFIED, "broken-quote", prove_quote)
+
+
+def read_evidence(
+    store: ReadableStore,
+    statements: Sequence[VerifiedStatement],
+    attribute: str,
+    broken: str,
+    prove: Prove[T],
+) -> tuple[list[T], list[Rejection]]:
+    """Read the evidence that verified statements name for an attribute, and prove each.
+
+    Args:
+        store: holds it.
+        statements: verified, of any type.
+        attribute: which of their SCAI attributes.
+        broken: the reason that is told of a statement that names no evidence.
+        prove: returns what statement, conditions and evidence show together.
+
+    Raises:
+        LimitExceededError: there are more than `MAX_ENVIRONMENTS`.
+        UnavailableError: the store did not answer.
+    """
+    proofs: list[T] = []
     rejections: list[Rejection] = []
-    for statement, claim in _claims(statements, rejections):
-        if len(proofs) + len(rejections) >= MAX_ENVIRONMENTS:
-            raise LimitExceededError(
-                f"{statement.subject} has evidence of over {MAX_ENVIRONMENTS} environments"
-            )
-        try:
-            raw = fetch_bytes(store, claim.evidence, limit=MAX_EVIDENCE_BYTES)
-            proofs.append(prove_quote(statement, claim.conditions, claim.evidence, raw))
-        except NotFoundError as error:
-            rejections.append(rejection_of(statement, "missing-evidence", error))
-        except (ContentError, VerificationError) as error:
-            rejections.append(rejection_of(statement, error.reason, error))
-    return proofs, rejections
-
-
-def _claims(
-    statements: Sequence[VerifiedStatement], rejections: list[Rejection]
-) -> Iterator[tuple[VerifiedStatement, EnvironmentClaim]]:
     for statement in statements:
         if statement.predicate_type != SCAI:
             continue
         try:
-            for claim in environment_claims(statement.predicate, TPM2_QUOTE_VERIFIED):
-                yield statement, claim
+            claims = list(environment_claims(statement.predicate, attribute))
         except ContentError as error:
-            rejections.append(rejection_of(statement, "broken-quote", error))
+            rejections.append(rejection_of(statement, broken, error))
+            continue
+        for claim in claims:
+            if len(proofs) + len(rejections) >= MAX_ENVIRONMENTS:
+                raise LimitExceededError(
+                    f"{statement.subject} has evidence of over {MAX_ENVIRONMENTS} environments"
+                )
+            try:
+                raw = fetch_bytes(store, claim.evidence, limit=MAX_EVIDENCE_BYTES)
+                proofs.append(prove(statement, claim.conditions, claim.evidence, raw))
+            except NotFoundError as error:
+                rejections.append(rejection_of(statement, "missing-evidence", error))
+            except (ContentError, VerificationError) as error:
+                rejections.append(rejection_of(statement, error.reason, error))
+    return proofs, rejections
 
 
 def rejection_of(statement: VerifiedStatement, reason: str, error: Error) -> Rejection:

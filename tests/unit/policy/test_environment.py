@@ -16,9 +16,9 @@ from modelseal.oci.descriptor import Digest
 from modelseal.policy.decision import Decision
 from modelseal.policy.evaluate import asked_types, asks_for_environments, evaluate, is_positive
 from modelseal.policy.evidence import Evidence
-from modelseal.trust.environment import ProvenEnvironment
+from modelseal.trust.environment import ProvenEnvironment, nonce_for
 from modelseal.trust.identity import Identity
-from modelseal.trust.tpm.quote import nonce_for, verify_quote
+from modelseal.trust.tpm.quote import verify_quote
 
 TPM = SoftTpm(nonce=nonce_for(SUBJECT))
 QUOTE = verify_quote(TPM.document(), SUBJECT)

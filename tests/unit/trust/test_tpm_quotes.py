@@ -18,11 +18,12 @@ from tests.support.tpm_quotes import ECC_KEY, PCRS, RSA_KEY, RSAPSS, RSASSA, SUB
 
 from modelseal.errors import KeyFileError, UsageError, VerificationError
 from modelseal.oci.descriptor import Digest
+from modelseal.trust.environment import nonce_for
 from modelseal.trust.keys import public_key_of
 from modelseal.trust.pem import to_pem
 from modelseal.trust.tpm.ak import AIK_CERTIFICATE, TrustedAks, load_ak_certificates, load_aks
 from modelseal.trust.tpm.evidence import MAX_EVIDENCE_BYTES, TpmEvidence, parse_evidence
-from modelseal.trust.tpm.quote import nonce_for, public_key_der, verify_quote
+from modelseal.trust.tpm.quote import public_key_der, verify_quote
 from modelseal.trust.tpm.structures import parse_attestation, parse_public, parse_signature
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -23,12 +23,12 @@ from modelseal.evidence.tpm2_tools import parse_selection
 from modelseal.oci.content import BytesContent
 from modelseal.oci.descriptor import Descriptor, Digest
 from modelseal.oci.memory import MemoryStore
-from modelseal.trust.environment import Quote
+from modelseal.trust.environment import Quote, nonce_for
 from modelseal.trust.keys import generate_key
 from modelseal.trust.signer import KeySigner
 from modelseal.trust.tpm.ak import TrustedAks
 from modelseal.trust.tpm.evidence import MEDIA_TYPE
-from modelseal.trust.tpm.quote import nonce_for, verify_quote
+from modelseal.trust.tpm.quote import verify_quote
 from modelseal.workflows.attest import Claim, attest_manifest
 from modelseal.workflows.environment import attest_quote, parse_expected, verify_environment
 from modelseal.workflows.environment_evidence import MAX_ENVIRONMENTS

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""environment: what a TPM says about the machine that a model was made or checked on."""
+"""environment: what a TPM, or a service, says about the machine that a model was made or checked on."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from modelseal.cli.commands import environment_token
+from modelseal.cli.commands.environment_token import NO_TOKENS, TokenFlags, token_policy
 from modelseal.cli.flags import with_flags
 from modelseal.cli.options import (
     NO_FLAGS,
@@ -23,7 +25,7 @@ from modelseal.cli.trust_options import NOBODY, Offline, SignerFlags
 _TPM = "TPM"
 
 app = typer.Typer(
-    help="Attest with a TPM the machine that a model was made or checked on, and verify it.",
+    help="Attest the machine that a model was made or checked on, and verify it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,7 +33,7 @@ app = typer.Typer(
 
 @app.callback()
 def _environment() -> None:
-    """Attest with a TPM the machine that a model was made or checked on, and verify it."""
+    """Attest the machine that a model was made or checked on, and verify it."""
 
 
 AttestationKeys = Annotated[
@@ -171,6 +173,18 @@ def verify(
     ak: AttestationKeys = None,
     ak_ca: AttestationAuthorities = None,
     pcr: Pcrs = None,
+    tokens: TokenFlags = NO_TOKENS,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="When a token has to have been valid (RFC 3339), where nothing verified says when "
+            "it was attached; else now.",
+            show_default=False,
+            rich_help_panel="Token",
+        ),
+    ] = "",
     whom: SignerFlags = NOBODY,
     offline: Offline = False,
     registry: RegistryFlags = NO_FLAGS,
@@ -182,42 +196,57 @@ def verify(
     which attestation key. Needs no TPM and no tpm2-tools. Exit 0 when it holds, 11 when not. In a
     policy: the rule `environment`.
 
+    With --jwks (experimental) a token of an attestation service instead, or as well.
+
     \b
     Example:
       modelseal environment verify ghcr.io/acme/fraud:1.4.0 --ak ak.pub \\
         --key modelseal.key.pub --pcr sha256:7=65ca…
+      modelseal environment verify ghcr.io/acme/fraud:1.4.0 --key modelseal.key.pub \\
+        --jwks jwks.json --issuer https://confidentialcomputing.googleapis.com \\
+        --claim dbgstat=disabled-since-boot
     """
     from modelseal.attest.predicates.types import SCAI
     from modelseal.cli.answer import answer_json, answer_text, answering
     from modelseal.cli.render import environment
     from modelseal.cli.settings import settings
+    from modelseal.documents import parse_time
     from modelseal.errors import UsageError
     from modelseal.oci.reference import parse_reference
     from modelseal.trust.tpm.ak import load_aks
     from modelseal.workflows.environment import parse_expected, verify_environment
+    from modelseal.workflows.environment_tokens import verify_tokens
     from modelseal.workflows.services import system_clock
     from modelseal.workflows.wiring import name_of, open_store, trust_for
 
     json_wanted = answering(output)
     expected = parse_expected(pcr or ())
-    keys = load_aks(ak or (), ak_ca or ())
+    token_rules = token_policy(tokens)
+    moment = parse_time(at) if at else None
+    keys = load_aks(ak or (), ak_ca or ()) if ak or ak_ca or pcr or token_rules is None else None
     chosen = settings(trust=whom, offline=offline, registry=registry)
     target = parse_reference(reference)
     trust = trust_for(chosen, SCAI)
     if trust is None:
         raise UsageError(
-            "nobody is named who has to have attached the quote",
+            "nobody is named who has to have attached the evidence",
             hint="give --certificate-identity and --certificate-oidc-issuer, or --key",
         )
-    found = verify_environment(
-        name_of(target),
-        trust,
-        keys,
-        expected,
-        store=open_store(target.location, chosen),
-        clock=system_clock,
+    store, name = open_store(target.location, chosen), name_of(target)
+    quotes = (
+        verify_environment(name, trust, keys, expected, store=store, clock=system_clock)
+        if keys is not None
+        else None
+    )
+    found = (
+        verify_tokens(name, trust, token_rules, store=store, clock=system_clock, at=moment)
+        if token_rules is not None
+        else None
     )
     if json_wanted:
-        answer_json(environment.verification_as_json(found, reference))
+        answer_json(environment.verification_as_json(quotes, found, reference))
     else:
-        answer_text(environment.verification_as_text(found))
+        answer_text(environment.verification_as_text(quotes, found))
+
+
+environment_token.register(app)

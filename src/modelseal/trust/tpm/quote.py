@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from modelseal.errors import VerificationError
 from modelseal.oci.descriptor import Digest
-from modelseal.trust.environment import Quote
+from modelseal.trust.environment import Quote, nonce_for
 from modelseal.trust.identity import KeyIdentity
 from modelseal.trust.tpm import structures
 from modelseal.trust.tpm.evidence import TpmEvidence, parse_evidence
@@ -29,15 +29,6 @@ _HASHES: Mapping[str, type[hashes.HashAlgorithm]] = {
     "sha512": hashes.SHA512,
 }
 _AGAIN = "have the machine quote for this artifact: modelseal environment quote REF"
-
-
-def nonce_for(subject: Digest) -> bytes:
-    """Return what a TPM has to quote for an artifact: `qualifyingData`, 32 bytes.
-
-    It is the SHA-256 of the manifest's digest as text, in ASCII: `sha256:` and 64 lower-case hex
-    digits, with nothing before or behind. So a quote for one artifact is none for another.
-    """
-    return hashlib.sha256(str(subject).encode("ascii")).digest()
 
 
 def verify_quote(raw: bytes, subject: Digest) -> Quote:
