@@ -110,8 +110,8 @@ def test_no_algorithm_and_symmetric_ones_are_refused() -> None:
     mark = hmac.digest(public, message, "sha256")  # the public key taken for a shared secret
     confused = message + b"." + base64.urlsafe_b64encode(mark).rstrip(b"=")
     assert refused(confused) == "untrusted-token"
-    for alg in (1, None, ["ES256"]):
-        assert refused(with_header({"alg": alg})) in {"broken-token", "untrusted-token"}
+    for odd in (1, None, ["ES256"]):
+        assert refused(with_header({"alg": odd})) == "broken-token"
 
 
 @pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c", "crit", "b64", "anything"])
@@ -263,9 +263,10 @@ def jwks(tmp_path: Path, *keys: object) -> tuple[TokenKey, ...]:
 
 
 def jwk(key: Any, **more: str) -> dict[str, Any]:  # noqa: ANN401
-    kind = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPublicKey) else None
-    kind = kind or jwt.algorithms.ECAlgorithm
-    value = kind.to_jwk(key, as_dict=True)
+    if isinstance(key, rsa.RSAPublicKey):
+        value = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        value = jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
     value.pop("key_ops", None)
     return {**value, **more}
 
