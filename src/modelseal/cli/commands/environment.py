@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the modelseal authors
 # SPDX-License-Identifier: Apache-2.0
-"""environment: what a TPM, or a service, says about the machine that a model was made or checked on."""
+"""environment: what a TPM, or a service, says of the machine that a model was made on."""
 
 import os
 from pathlib import Path
