@@ -44,6 +44,21 @@ def test_the_bom_of_a_directory_is_valid_and_says_what_is_missing(
     assert answer["findings"][0]["add"] == 'spec:\n  task: "<for example image-classification>"'
 
 
+def test_packages_of_the_lock_are_in_it_and_a_broken_lock_is_told(
+    modelseal: Command, home: Path
+) -> None:
+    make_model(home / "fraud")
+    document = json.loads(modelseal("sbom", "fraud").check().stdout)
+    assert [item["purl"] for item in document["components"] if item["type"] == "library"]
+    (home / "fraud" / "requirements.lock").write_bytes(b"\xff\xfe")
+    done = modelseal("sbom", "fraud").check()
+    assert "[lock-unreadable]" in done.stderr
+    document = json.loads(done.stdout)
+    assert problems(document) == ""
+    assert not [item for item in document["components"] if item["type"] == "library"]
+    assert {"aggregate": "unknown", "dependencies": ["model"]} in document["compositions"]
+
+
 def test_cosign_verifies_the_bom_that_publish_attaches(
     modelseal: Command,
     cosign: Command,

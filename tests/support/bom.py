@@ -12,6 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from modelseal.evidence.bom.facts import ModelFacts
 from modelseal.evidence.facts import Finding
+from modelseal.evidence.locks.named import lock_of
 from modelseal.oci.events import discard
 from modelseal.workflows.bom import facts_of
 from modelseal.workflows.package import package
@@ -44,7 +45,9 @@ def facts_in(
 ) -> tuple[ModelFacts, tuple[Finding, ...]]:
     """Return what is known about the model in `directory`."""
     around = environment or {}
-    return facts_of(directory, package(directory, around, discard), repository, around)
+    made = package(directory, around, discard)
+    lock = lock_of(directory, made.project).lock
+    return facts_of(directory, made, repository, around, lock=lock)
 
 
 def problems(document: Mapping[str, Any], version: str = "1.6") -> str:

@@ -20,6 +20,8 @@ from modelseal.evidence.bom.spdx import spdx_document
 from modelseal.evidence.facts import Finding
 from modelseal.evidence.lineage.described import Described, describe
 from modelseal.evidence.lineage.places import NOWHERE
+from modelseal.evidence.locks.entries import Lock
+from modelseal.evidence.locks.named import lock_of
 from modelseal.modelpack import media_types
 from modelseal.modelpack.config import source_date
 from modelseal.modelpack.digests import DigestCache
@@ -36,7 +38,9 @@ def facts_of(
     made: Packaged,
     repository: str,
     environment: Mapping[str, str],
+    *,
     datasets: Sequence[Described] | None = None,
+    lock: Lock | None = None,
 ) -> tuple[ModelFacts, tuple[Finding, ...]]:
     """Return all that is known about a model and its artifact, and what is missing.
 
@@ -46,6 +50,7 @@ def facts_of(
         repository: the registry's that it goes to; empty when it goes to a disk.
         environment: of the process.
         datasets: as they were compared with the data at hand; None: with none.
+        lock: the lock file that the project names, if it could be read.
 
     Raises:
         InvalidProjectError: a file changed since it was hashed.
@@ -60,7 +65,7 @@ def facts_of(
     )
     if datasets is None:
         datasets = describe(directory, made.project, made.files, NOWHERE)
-    facts, findings = gather(directory, made.project, artifact, datasets)
+    facts, findings = gather(directory, made.project, artifact, datasets, lock)
     return facts, (*findings, *missing(facts))
 
 
@@ -111,13 +116,22 @@ def bom_of_directory(
         Error: as `package` and `facts_of` do.
     """
     made = package(directory, environment, on_event, digests=digests)
-    facts, findings = facts_of(directory, made, "", environment)
+    facts, findings = _alone(directory, made, environment)
     document = (
         cyclonedx(facts, __version__)
         if kind is BomFormat.CYCLONEDX
         else spdx_document(facts, __version__, clock())
     )
     return BomOfDirectory(subject=made.subject.digest, document=document, findings=findings)
+
+
+def _alone(
+    directory: Path, made: Packaged, environment: Mapping[str, str]
+) -> tuple[ModelFacts, tuple[Finding, ...]]:
+    """Return the facts with what no other collector has told beside them: about the lock."""
+    named = lock_of(directory, made.project)
+    facts, findings = facts_of(directory, made, "", environment, lock=named.lock)
+    return facts, (*named.findings, *findings)
 
 
 def card_of_directory(
@@ -129,7 +143,7 @@ def card_of_directory(
 ) -> tuple[str, tuple[Finding, ...]]:
     """Render the model card of the model in `directory`. Raises as `bom_of_directory` does."""
     made = package(directory, environment, on_event, digests=digests)
-    facts, findings = facts_of(directory, made, "", environment)
+    facts, findings = _alone(directory, made, environment)
     return card(facts), findings
 
 

@@ -21,7 +21,7 @@ from modelseal.evidence.bom.parameters import (
 from modelseal.evidence.facts import Basis, Finding, Level
 from modelseal.evidence.lineage.compare import personal_data
 from modelseal.evidence.lineage.described import Described
-from modelseal.evidence.locks.read import MAX_LOCK_BYTES, parse_lock
+from modelseal.evidence.locks.entries import Lock as LockFile
 from modelseal.modelpack.detect import read_transformers
 from modelseal.modelpack.plain_files import read_small
 from modelseal.modelpack.project import FILE_NAME, Project
@@ -44,7 +44,11 @@ class Artifact:
 
 
 def gather(
-    directory: Path, project: Project, artifact: Artifact, datasets: Sequence[Described] = ()
+    directory: Path,
+    project: Project,
+    artifact: Artifact,
+    datasets: Sequence[Described] = (),
+    lock: LockFile | None = None,
 ) -> tuple[ModelFacts, tuple[Finding, ...]]:
     """Read what the project names, and the headers of the weights.
 
@@ -71,7 +75,7 @@ def gather(
         measured=measure(directory, artifact.files, project.format),
         evaluations=tuple(_evaluations(reader, project)),
         hyperparameters=_hyperparameters(reader, project),
-        lock=_lock(reader, project),
+        lock=_lock(reader, lock),
     )
     return facts, tuple(findings)
 
@@ -94,30 +98,40 @@ class _Reader:
 
     def read(self, path: str, where: str, limit: int, parse: Callable[[bytes, str], T]) -> T | None:
         """Return what a packed file says; what cannot be understood is told."""
-        digest = self.files.get(path)
-        if digest is None:
-            self._tell(
-                "file-not-packed",
-                f"{path} is not in the artifact, so nothing that it says is published",
-                where,
-                Level.NOTE,
-                f"take it into the artifact: {FILE_NAME}, spec.files",
-            )
+        if not self.is_packed(path, where):
             return None
         try:
             raw = read_small(self.directory, path, limit=limit)
         except InvalidProjectError as error:
             self._tell("file-not-read", str(error), where, Level.WARNING, "")
             return None
-        if raw is None or Digest.of(raw) != digest:
-            raise InvalidProjectError(
-                f"{path} changed since it was hashed", hint="do it again when nobody writes there"
-            )
+        self.check(path, None if raw is None else Digest.of(raw))
+        assert raw is not None
         try:
             return parse(raw, path)
         except ContentError as error:
             self._tell("file-not-read", str(error), where, Level.WARNING, error.hint)
             return None
+
+    def is_packed(self, path: str, where: str) -> bool:
+        """Return whether a file is in the artifact; that it is not is told."""
+        if path in self.files:
+            return True
+        self._tell(
+            "file-not-packed",
+            f"{path} is not in the artifact, so nothing that it says is published",
+            where,
+            Level.NOTE,
+            f"take it into the artifact: {FILE_NAME}, spec.files",
+        )
+        return False
+
+    def check(self, path: str, digest: Digest | None) -> None:
+        """Raise `InvalidProjectError` if a file is not what was packed."""
+        if digest != self.files[path]:
+            raise InvalidProjectError(
+                f"{path} changed since it was hashed", hint="do it again when nobody writes there"
+            )
 
     def _tell(self, name: str, message: str, where: str, level: Level, hint: str) -> None:
         self.findings.append(
@@ -158,12 +172,11 @@ def _evaluations(reader: _Reader, project: Project) -> Iterator[Evaluation]:
             )
 
 
-def _lock(reader: _Reader, project: Project) -> Lock | None:
-    path = project.requirements.lock
-    if not path:
+def _lock(reader: _Reader, lock: LockFile | None) -> Lock | None:
+    if lock is None or not reader.is_packed(lock.path, "spec.requirements.lock"):
         return None
-    found = reader.read(path, "spec.requirements.lock", MAX_LOCK_BYTES, parse_lock)
-    return lock_of(found) if found else None
+    reader.check(lock.path, lock.digest)
+    return lock_of(lock)
 
 
 def _hyperparameters(reader: _Reader, project: Project) -> dict[str, str]:

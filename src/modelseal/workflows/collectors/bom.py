@@ -14,7 +14,12 @@ from modelseal.workflows.collect import Build, Collected
 def collect_bom(build: Build) -> Collected:
     """Say what the model is made of, and what whoever uses it ought to know."""
     facts, findings = facts_of(
-        build.directory, build.made, build.repository, build.environment, build.datasets
+        build.directory,
+        build.made,
+        build.repository,
+        build.environment,
+        datasets=build.datasets,
+        lock=build.lock.lock,
     )
     return Collected(
         claims=(claim_of(CYCLONEDX, cyclonedx(facts, __version__)),),

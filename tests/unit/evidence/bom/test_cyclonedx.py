@@ -186,7 +186,7 @@ def test_data_at_hand_are_verified_and_what_is_refuted_is_not_said(tmp_path: Pat
     for name, said in (("data", {"a"}), ("other", set())):
         places = DataPlaces(named={"transactions": tmp_path / name})
         found = describe(directory, made.project, made.files, places)
-        document = cyclonedx(facts_of(directory, made, "", {}, found)[0], "0.1.0")
+        document = cyclonedx(facts_of(directory, made, "", {}, datasets=found)[0], "0.1.0")
         assert problems(document) == ""
         component = document["components"][0]
         digests = {item["content"] for item in component.get("hashes", ())}
