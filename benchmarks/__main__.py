@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure modelseal beside its peers.
 
-    python -m benchmarks [startup] [memory] [transfer] [trust] [--size MIB] [--runs N] [--json FILE]
+    python -m benchmarks [PART …] [--size MIB] [--runs N] [--json FILE]
     python -m benchmarks --report FILE      the transfer tables and picture of docs/, from its JSON
 
 The tables go to stdout as markdown, all samples to a JSON file. Everything is on loopback and in
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import goals, memory, page, startup, transfer, trust
+from benchmarks import goals, memory, page, scan, startup, transfer, trust
 from benchmarks.report import Table, machine
 from benchmarks.stage import MIB, PEERS, Stage, open_stage
 from tools.peers import build
@@ -50,11 +50,16 @@ def _trust(stage: Stage, chosen: argparse.Namespace) -> list[Table]:
     return trust.run(stage, chosen.runs or _TRUST_RUNS)
 
 
+def _scan(stage: Stage, chosen: argparse.Namespace) -> list[Table]:
+    return scan.run(stage, chosen.size * MIB, chosen.runs or _TRUST_RUNS)
+
+
 _PARTS: Mapping[str, Part] = {
     "startup": _startup,
     "memory": _memory,
     "transfer": _transfer,
     "trust": _trust,
+    "scan": _scan,
 }
 
 

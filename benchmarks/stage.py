@@ -4,6 +4,7 @@
 
 import contextlib
 import hashlib
+import json
 import secrets
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ PEERS = (
 
 _RAM_DISK = Path("/dev/shm")  # noqa: S108 - a directory with a random name is made in it
 _BLOCK = MIB
+_HEADER = 256  # of a safetensors file, in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Stage:
             make_model(place)
             for number in range(1, files + 1):
                 name = f"model-{number:05}-of-{files:05}.safetensors"
-                _write_noise(place / name, size // files)
+                write_weights(place / name, size // files)
             yield place
 
 
@@ -118,9 +120,13 @@ def _has_room(place: Path, needed: int) -> bool:
     return needed < min(shutil.disk_usage(place).free, available) * 3 // 4
 
 
-def _write_noise(path: Path, size: int) -> None:
-    """Write bytes that nothing can compress or find twice, as weights are; always the same."""
+def write_weights(path: Path, size: int) -> None:
+    """Write a safetensors file of `size` bytes that nothing can compress; always the same."""
+    count = size - _HEADER
+    header = {"w": {"dtype": "U8", "shape": [count], "data_offsets": [0, count]}}
+    text = json.dumps(header).encode().ljust(_HEADER - 8)
     block = hashlib.shake_128(path.name.encode()).digest(_BLOCK)
     with path.open("wb") as sink:
-        for number in range(-(-size // _BLOCK)):
-            sink.write(number.to_bytes(8, "big") + block[8 : size - number * _BLOCK])
+        sink.write(len(text).to_bytes(8, "little") + text)
+        for number in range(-(-count // _BLOCK)):
+            sink.write(number.to_bytes(8, "big") + block[8 : count - number * _BLOCK])

@@ -42,7 +42,7 @@ FENCES = {
     "spdx_python_model": ("evidence/bom/spdx.py",),
     "yaml": ("documents.py",),
     "tomllib": ("documents.py",),
-    "backports": ("modelpack/_decompress.py",),
+    "backports": ("modelpack/decompress.py",),
     "subprocess": ("evidence/programs.py", "evidence/tpm2_tools.py", "oci/registry/login.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -30,10 +30,11 @@ def test_a_release_is_explained_for_people_and_for_scripts(
 
     done = modelseal("explain", reference, "--key", "k.pub", "--output", "json").check()
     answer = json.loads(done.stdout)
+    *attached, report = answer["attached"]
     attestations = ["attestation"] * (len(ATTESTED) - 1)
-    kinds = [item["kind"] for item in answer["attached"]]
-    assert kinds == ["signature", *attestations, "oms"]
-    assert all(item["verified"] and not item["refused"] for item in answer["attached"])
+    assert [item["kind"] for item in attached] == ["signature", *attestations, "oms"]
+    assert all(item["verified"] and not item["refused"] for item in attached)
+    assert report["kind"] == "other"  # that of the scan, which a statement names by its digest
     verdicts = {tool["tool"]: tool["verdict"] for tool in answer["tools"]}
     assert verdicts == {
         "cosign": "accepts",

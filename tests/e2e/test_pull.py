@@ -3,7 +3,6 @@
 """The installed command pulls: resumed after kills, from the cache, offline, in parts."""
 
 import json
-import random
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from tests.support.cli import Command
 from tests.support.fake_registry import FakeRegistry, Fault, Recorded
 from tests.support.kills import NO_NETWORK, contents
-from tests.support.model_factory import make_model
+from tests.support.model_factory import make_model, noise_file
 
 ENV = {"MODELSEAL_KEY_PASSPHRASE": "correct horse"}
 UNIT = 256 << 10
@@ -29,7 +28,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 def pushed(modelseal: Command, registry: FakeRegistry, home: Path, size: int) -> tuple[Path, str]:
     """Publish a model with one large file and the usual small ones; return it and its name."""
-    model = make_model(home / "model", extra={SHARD: random.Random(SEED).randbytes(size)})
+    model = make_model(home / "model", extra={SHARD: noise_file(size, SEED)})
     modelseal("key", "generate", "--output", home / "release.key", env=ENV).check()
     reference = f"{registry.host}/acme/fraud:1.4.0"
     modelseal("publish", model, reference, "--key", home / "release.key", env=ENV).check()
@@ -83,7 +82,7 @@ def test_parts_of_a_model_and_what_would_be_fetched(
 def test_a_pattern_that_means_nothing_is_wrong_usage(
     modelseal: Command, registry: FakeRegistry, home: Path
 ) -> None:
-    _, reference = pushed(modelseal, registry, home, 10)
+    _, reference = pushed(modelseal, registry, home, 300)
     done = modelseal("pull", reference, "--output", home / "out", "--include", "*.zip").check(2)
     assert "none of the model's" in done.stderr
     assert not (home / "out").exists()
@@ -120,7 +119,7 @@ def test_offline_asks_nobody_and_verifies_all_the_same(
 def test_statements_that_nobody_listed_are_not_taken_for_none(
     modelseal: Command, registry: FakeRegistry, home: Path
 ) -> None:
-    _, reference = pushed(modelseal, registry, home, 10)
+    _, reference = pushed(modelseal, registry, home, 300)
     modelseal("pull", reference, "--output", home / "unverified").check()
     registry.faults.append(Fault(status=503))
     done = modelseal("verify", reference, "--offline", *key(home))

@@ -7,6 +7,7 @@ model card, evaluation results, hyper-parameters, a lock file, and a full `model
 """
 
 import json
+import random
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from modelseal.attest.predicates.types import CYCLONEDX, PROVENANCE, SCAI, SIGNA
 FEATURES, CLASSES = 4, 3
 WEIGHTS = tuple(place / 8 for place in range(FEATURES * CLASSES))
 
-ATTESTED = (SIGNATURE, PROVENANCE, SCAI, CYCLONEDX)
+ATTESTED = (SIGNATURE, PROVENANCE, SCAI, CYCLONEDX, SCAI)
 """What `publish` signs about this model, and in this order: more evidence, more statements."""
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
@@ -163,6 +164,14 @@ def safetensors_file(
     text += b" " * (-len(text) % 8)
     body = b"".join(data for _, _, data in tensors.values())
     return struct.pack("<Q", len(text)) + text + body
+
+
+def noise_file(size: int, seed: int) -> bytes:
+    """Return a safetensors file of exactly `size` bytes, at least 256, that nothing compresses."""
+    count = size - 256
+    header = {"w": {"dtype": "U8", "shape": [count], "data_offsets": [0, count]}}
+    text = json.dumps(header).encode().ljust(256 - 8)
+    return struct.pack("<Q", len(text)) + text + random.Random(seed).randbytes(count)
 
 
 def onnx_file(*, producer: str = "modelseal-tests", weights: bytes | None = None) -> bytes:

@@ -26,6 +26,7 @@ from modelseal.cli.commands import (
     model,
     pull,
     referrers,
+    scan,
     trust,
     verify,
 )
@@ -56,6 +57,7 @@ diff.register(app)
 explain.register(app)
 lineage.register(app)
 bom.register(app)
+scan.register(app)
 app.add_typer(key.app, name="key")
 app.add_typer(environment.app, name="environment")
 app.add_typer(cache.app, name="cache")

@@ -22,10 +22,10 @@ from modelseal.errors import (
     UnsafePathError,
 )
 from modelseal.modelpack._patterns import guess_kind
-from modelseal.modelpack._tar import Member, MemberType, TarReader
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.paths import check_relative_path
 from modelseal.modelpack.readers.layer import Compression, Layer, Place
+from modelseal.modelpack.tar import Member, MemberType, TarReader
 from modelseal.oci.content import CHUNK
 from modelseal.oci.descriptor import OCTET_STREAM, Descriptor, Digest
 from modelseal.oci.store import ContentReader
@@ -159,7 +159,7 @@ def _decompressed(source: "_Source", layer: Layer) -> tuple[BinaryIO, "_Hashed |
     buffered = cast(BinaryIO, io.BufferedReader(source, CHUNK))
     if layer.compression is Compression.NONE:
         return buffered, None
-    from modelseal.modelpack._decompress import Decompressed
+    from modelseal.modelpack.decompress import Decompressed
 
     content = Decompressed(buffered, layer.compression, layer.descriptor.name)
     hashed = _Hashed(content, layer.diff_id)

@@ -66,7 +66,9 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class ListedFile:
+    """One file of the model, before it is read."""
+
     path: str
     kind: LayerKind
     guessed: bool
@@ -106,7 +108,18 @@ def scan(
     return Inventory(files, tuple(sorted(left_out)))
 
 
-def _walk(directory: Path, rules: Rules, left_out: list[str]) -> Iterator[_Found]:
+def list_files(directory: Path, project: Project) -> tuple[ListedFile, ...]:
+    """List the files of the model in `directory`, in the order of `scan`, without reading them.
+
+    Raises:
+        InvalidProjectError, StorageError: as `scan` does.
+    """
+    found = sorted(_walk(directory, Rules(project.files), []), key=lambda item: item.path)
+    _check(directory, found)
+    return tuple(found)
+
+
+def _walk(directory: Path, rules: Rules, left_out: list[str]) -> Iterator[ListedFile]:
     waiting, seen, count = [("", directory)], 0, 0
     while waiting:
         prefix, place = waiting.pop()
@@ -130,7 +143,7 @@ def _walk(directory: Path, rules: Rules, left_out: list[str]) -> Iterator[_Found
             count += 1
             if count > MAX_FILES:
                 raise _too_many(directory)
-            yield _Found(path, verdict.kind, verdict.guessed, place / entry.name, size)
+            yield ListedFile(path, verdict.kind, verdict.guessed, place / entry.name, size)
 
 
 def _entries(place: Path) -> list[os.DirEntry[str]]:
@@ -170,7 +183,7 @@ def _too_many(directory: Path) -> InvalidProjectError:
     )
 
 
-def _check(directory: Path, found: list[_Found]) -> None:
+def _check(directory: Path, found: list[ListedFile]) -> None:
     if not any(item.path != FILE_NAME for item in found):
         raise InvalidProjectError(
             f"{directory} has no file to pack",
@@ -189,7 +202,7 @@ def _check(directory: Path, found: list[_Found]) -> None:
 
 
 def _read(
-    found: list[_Found],
+    found: list[ListedFile],
     on_file: Callable[[SourceFile], None],
     known: DigestCache | None,
     workers: int,
@@ -209,7 +222,7 @@ def _read(
         pool.shutdown(cancel_futures=True)
 
 
-def _read_file(item: _Found, known: DigestCache | None, stop: threading.Event) -> SourceFile:
+def _read_file(item: ListedFile, known: DigestCache | None, stop: threading.Event) -> SourceFile:
     found = hash_plain(item.location, stopped=stop.is_set, known=known)
     return SourceFile(
         path=item.path,

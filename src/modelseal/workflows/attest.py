@@ -39,7 +39,8 @@ class Claim:
 
     `subject` and `subject_name` are those of a statement whose specification names the model
     otherwise than by its manifest. `document` are the predicate's bytes, when these are stored
-    beside the manifest and signed by digest.
+    beside the manifest and signed by digest. `evidence` is a document that the predicate names by
+    digest, to be stored there, too, under `evidence_type`.
     """
 
     predicate_type: str
@@ -47,6 +48,8 @@ class Claim:
     subject: Digest | None = None
     subject_name: str = ""
     document: bytes = field(default=b"", repr=False)
+    evidence: bytes = field(default=b"", repr=False)
+    evidence_type: str = ""
 
 
 SIGNATURE_CLAIM = Claim(SIGNATURE, {})
@@ -149,6 +152,8 @@ def attest_manifest(
     for claim in claims:
         if claim.document:
             attach_document(services.store, subject, claim.document, claim.predicate_type, created)
+        if claim.evidence:
+            attach_document(services.store, subject, claim.evidence, claim.evidence_type, created)
     bundles = signer.sign([statement.payload for statement in made], services.on_event)
     services.on_event(StepFinished("sign", f"by {signer.identity}"))
     services.on_event(StepStarted("attach", f"{len(claims)} statements"))

@@ -27,6 +27,7 @@ from modelseal.modelpack.build import Profile
 from modelseal.modelpack.digests import DigestCache
 from modelseal.workflows.attest import Claim
 from modelseal.workflows.package import Packaged
+from modelseal.workflows.scan import Scanned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Build:
     """Where the data lie that the model learned from."""
     digests: DigestCache | None = None
     """Of files that need not be read again."""
+    scanned: Scanned | None = None
+    """The files, looked into; None when nobody has done so yet."""
 
     @property
     def builder(self) -> Builder:

@@ -24,6 +24,7 @@ from modelseal.workflows.events import StepFinished, StepStarted
 from modelseal.workflows.oms import OmsVerification, verify_artifact
 from modelseal.workflows.oms_signing import check_signer, oms_claim
 from modelseal.workflows.package import package_for, push_package
+from modelseal.workflows.scan import SCAN_ALL, ScanChoice, scan_model
 from modelseal.workflows.services import Services
 from modelseal.workflows.trust import trust_signer
 from modelseal.workflows.verify import Verification, verify
@@ -51,6 +52,7 @@ def publish(
     environment: Mapping[str, str],
     profile: Profile = Profile.MODELPACK,
     oms: bool = False,
+    scan: ScanChoice = SCAN_ALL,
     claims: Sequence[Claim] = (),
     data: DataPlaces = NOWHERE,
 ) -> Publication:
@@ -64,11 +66,13 @@ def publish(
         environment: of the process; it tells the builder and `SOURCE_DATE_EPOCH`.
         profile: what kind of artifact.
         oms: attach also an OMS signature of the files, made from the manifest alone.
+        scan: what pickles may import, and whether findings are accepted.
         claims: what else to attest, with the same login.
         data: where the data lie that the model learned from; their digests are compared.
         claims: what else to attest, with the same login; an ML-BOM takes the place of ours.
 
     Raises:
+        HostileModelError: a file of the model is not harmless; nothing was sent.
         ConflictError: the tag is the same version made from other inputs, or it moved meanwhile.
         Error: of the step that failed; the tag stays where it was.
     """
@@ -77,8 +81,12 @@ def publish(
         check_signer(signer)
     signer.check()  # a missing token is told before the weights are hashed and sent
 
-    # (1) Build: hash the files, make the manifest. What is hashed is sent meanwhile.
+    # (1) Build: look into the files before anything is sent, hash them, make the manifest. What is
+    #     hashed is sent meanwhile.
+    scanned = scan_model(directory, scan, services.on_event)
+    scanned.require_harmless()
     made = package_for(directory, tag, services, environment, profile)
+    scanned.require_unchanged()
 
     # (2) Push by digest, the manifest last. Nobody finds it by the tag yet.
     subject = push_package(made, services)
@@ -95,6 +103,7 @@ def publish(
         finished=services.clock(),
         data=data,
         digests=services.digests,
+        scanned=scanned,
     )
     collected = collect(build, ALL)
     brought = {claim.predicate_type for claim in claims} & {CYCLONEDX}

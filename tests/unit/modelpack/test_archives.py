@@ -25,11 +25,11 @@ from modelseal.errors import (
     UnsafePathError,
 )
 from modelseal.modelpack import _extract, media_types
-from modelseal.modelpack._decompress import FREE_EXPANSION
 from modelseal.modelpack._extract import Budget
-from modelseal.modelpack._tar import MemberType, TarReader
+from modelseal.modelpack.decompress import FREE_EXPANSION
 from modelseal.modelpack.media_types import LayerKind
 from modelseal.modelpack.readers.families import layers_of
+from modelseal.modelpack.tar import MemberType, TarReader
 from modelseal.modelpack.unpack import files_of, unpack
 from modelseal.oci.content import BytesContent, verifying
 from modelseal.oci.descriptor import Descriptor, Digest

@@ -133,7 +133,7 @@ def test_the_tag_is_the_last_thing_that_happens(model: Path) -> None:
     published(model, MemoryStore(), told)
     steps = [event.step for event in told if isinstance(event, StepFinished)]
     attached = ["attach"] * len(ATTESTED)
-    assert steps == ["build", "push", "sign", *attached, "verify", "tag"]
+    assert steps == ["scan", "build", "push", "sign", *attached, "verify", "tag"]
 
 
 def test_the_same_version_from_other_inputs_is_refused(model: Path) -> None:

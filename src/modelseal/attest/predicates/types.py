@@ -21,6 +21,11 @@ VSA = "https://slsa.dev/verification_summary/v1"
 PROJECT = "https://modelseal.dev"
 OWN_PREFIX = f"{PROJECT}/attestation/"
 
+ALLOW_LIST = f"{OWN_PREFIX}pickle-allow-list/v0.1"
+"""Names that pickles may import; about the list's file, not about a manifest."""
+SCAN_REPORT = f"{OWN_PREFIX}scan-report/v0.1"
+"""What a scan has found, as a document beside the model that a SCAI statement names by digest."""
+
 SHORT_NAMES = {
     "signature": SIGNATURE,
     "slsaprovenance1": PROVENANCE,

@@ -38,6 +38,13 @@ from modelseal.cli.trust_options import NOBODY, Offline, TrustFlags
 if TYPE_CHECKING:
     from modelseal.modelpack.build import Profile
 
+from modelseal.cli.scan_options import (
+    BUILT_IN_ONLY,
+    AcceptFindings,
+    AllowListFlags,
+    chosen_allow_list,
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -276,6 +283,8 @@ def publish(
     oms_file: OmsFile = None,
     attest: Attestations = None,
     data: DataPlace = None,
+    allowing: AllowListFlags = BUILT_IN_ONLY,
+    accept_findings: AcceptFindings = "",
     mount_from: MountFrom = None,
     no_cache: NoMemory = False,
     ignore_limits: IgnoreLimits = False,
@@ -288,6 +297,7 @@ def publish(
     Signs keylessly unless --key is given, and attests SLSA provenance with the materials that
     modelseal.yaml names. One login and one certificate for all statements. With --oms also an
     OMS signature of the files, for `model_signing verify`; the files are not read again for it.
+    The files are scanned first, as `modelseal scan` does: what is denied is not sent.
 
     \b
     Example:
@@ -309,6 +319,7 @@ def publish(
     from modelseal.workflows.lineage import data_places
     from modelseal.workflows.oms_signing import check_new, write_signature
     from modelseal.workflows.remembering import services_to_push
+    from modelseal.workflows.scan import ScanChoice
     from modelseal.workflows.wiring import open_signer, tag_of
 
     json_wanted = answering(output)
@@ -326,6 +337,10 @@ def publish(
     )
     if oms_file is not None:
         check_new(oms_file)
+    scanning = ScanChoice(
+        chosen_allow_list(allowing, signing.trusted_root),
+        accept_findings.strip(),
+    )
     signer = open_signer(chosen)  # before anything is hashed or sent: it may ask, or refuse
     with progress(quiet=quiet) as on_event:
         done = workflow.publish(
@@ -336,6 +351,7 @@ def publish(
             environment=os.environ,
             profile=Profile(profile.value),
             oms=oms or oms_file is not None,
+            scan=scanning,
             claims=claims,
             data=places,
         )

@@ -160,4 +160,7 @@ def error(item: Error) -> dict[str, Any]:
         value["statements"] = [statement(one) for one in found.counted]
         value["rejected"] = [rejection(one) for one in found.rejections]
         value["unread"] = found.unread
+    report = getattr(item, "report", None)  # a HostileModelError's; not imported to tell an error
+    if report is not None:
+        value["scan"] = report.to_json()
     return value

@@ -105,6 +105,10 @@ def pulled(item: "PulledModel", reference: str) -> Iterator[str]:
 
 def error_details(error: Error) -> Iterator[str]:
     """Write every finding and every rejected statement that an error carries."""
+    if hasattr(error, "report"):  # a HostileModelError's
+        from modelseal.cli.render.scanning import as_text
+
+        yield from map(printable, as_text(error.report))
     if not hasattr(error, "verification"):
         return
     from modelseal.workflows.verify import NotVerifiedError, PolicyDeniedError

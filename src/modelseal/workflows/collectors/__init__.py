@@ -8,6 +8,7 @@ from modelseal.workflows.collectors.compatibility import collect_compatibility
 from modelseal.workflows.collectors.data import collect_data
 from modelseal.workflows.collectors.dependencies import collect_dependencies
 from modelseal.workflows.collectors.provenance import collect_provenance
+from modelseal.workflows.collectors.scan import collect_scan
 
 ALL: tuple[Collector, ...] = (
     collect_provenance,
@@ -15,4 +16,5 @@ ALL: tuple[Collector, ...] = (
     collect_dependencies,
     collect_compatibility,
     collect_bom,
+    collect_scan,
 )
