@@ -25,6 +25,9 @@ from modelseal.modelpack.safetensors import read_safetensors
 MAX_DOCUMENT_BYTES = 1 << 20
 """Largest card or configuration that is read."""
 
+LOCK_NAMES = ("requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "conda-lock.yml")
+"""What lock files are called, the one that is for the model alone first."""
+
 _MAX_ENTRIES = 2_000
 _MAX_DEPTH = 4
 _MAX_HEADERS = 500
@@ -330,9 +333,7 @@ def _named_files(directory: Path, paths: list[str]) -> Findings:
     hyperparameters = ("params.yaml", "params.yml", "params.json", "hyperparameters.yaml")
     return Findings(
         format=weights,
-        lock=next(
-            (name for name in ("requirements.lock", "uv.lock", "poetry.lock") if name in paths), ""
-        ),
+        lock=next((name for name in LOCK_NAMES if name in paths), ""),
         hyperparameters=next((name for name in hyperparameters if name in paths), ""),
         evaluation=tuple(filter(_RESULTS.fullmatch, paths))[:_MAX_LIST],
         notes=() if weights else (f"{directory} has no file in a format that is known",),

@@ -47,6 +47,14 @@ def test_poetry_and_conda_install_what_is_for_the_platform() -> None:
     assert names(conda, "darwin", conda="osx-arm64") == {"python"}
 
 
+def test_poetry_before_2_1_has_its_markers_on_the_edges() -> None:
+    raw = (VECTORS / "poetry.lock").read_text().replace('"2.1"', '"2.0"')
+    lines = [line for line in raw.splitlines() if not line.startswith(("markers", "groups"))]
+    lock = parse_lock("\n".join(lines).encode(), "poetry.lock")
+    assert names(lock, "linux") == {"flask", "click", "inner", "pytest"}
+    assert names(lock, "windows") == {"flask", "click", "inner", "colorama", "pytest"}
+
+
 def test_uv_installs_of_two_versions_the_one_for_the_python() -> None:
     text = """\
 version = 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.gguf_file import F32, Q4_K, gguf_file
 from tests.support.model_factory import onnx_file, safetensors_file
 
 from modelseal.errors import (
@@ -21,6 +22,7 @@ from modelseal.errors import (
     LimitExceededError,
 )
 from modelseal.modelpack import onnx
+from modelseal.modelpack.gguf import read_gguf
 from modelseal.modelpack.onnx import read_onnx
 from modelseal.modelpack.project import Tensor
 from modelseal.modelpack.safetensors import read_safetensors
@@ -214,3 +216,28 @@ def test_a_changed_safetensors_file_is_a_header_or_our_error(
 @given(_MUTATIONS)
 def test_a_changed_onnx_file_is_a_header_or_our_error(changes: list[tuple[int, int]]) -> None:
     assert _outcome(read_onnx, _mutated(onnx_file(), changes)) is not None
+
+
+@given(_MUTATIONS)
+def test_a_changed_gguf_file_is_a_header_or_our_error(changes: list[tuple[int, int]]) -> None:
+    metadata: dict[str, int | str | list[str]] = {"a": 1, "b": "text", "c": ["d", "e"]}
+    data = gguf_file(metadata, {"w": (F32, (2, 1)), "q": (Q4_K, (256, 2))})
+    assert _outcome(read_gguf, _mutated(data, changes)) is not None
+
+
+def test_a_gguf_file_is_read_and_one_that_is_cut_off_is_not(tmp_path: Path) -> None:
+    metadata: dict[str, int | str | list[str]] = {"a": 1, "b": "text", "c": ["d", "e"]}
+    data = gguf_file(metadata, {"w": (F32, (2, 1)), "q": (Q4_K, (256, 2))})
+    header = read_gguf(file_with(tmp_path, data))
+    assert header.metadata == {"a": 1, "b": "text", "c": [2]}
+    assert header.types == {"F32": 2, "Q4_K": 512}
+    for end in (3, 20, 60, len(data) - 32):
+        with pytest.raises(InvalidDocumentError, match="not a GGUF file, or is cut off"):
+            read_gguf(file_with(tmp_path, data[:end]))
+
+
+def test_a_gguf_header_that_never_ends_is_refused(tmp_path: Path) -> None:
+    endless = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a"
+    endless += struct.pack("<IIQ", 9, 8, 1 << 40)
+    with pytest.raises(LimitExceededError):
+        read_gguf(file_with(tmp_path, endless))

@@ -164,6 +164,8 @@ class Lock:
     """Sorted by name and version, without the project itself."""
     roots: tuple[LockedPackage, ...] = ()
     """The project itself, and what it needs; empty where the format does not say."""
+    markers_on_edges: bool = False
+    """Where a package is installed is decided by who needs it, and not by the package's marker."""
     findings: tuple[Finding, ...] = ()
 
     @property

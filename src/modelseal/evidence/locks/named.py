@@ -10,10 +10,8 @@ from modelseal.errors import ContentError, InvalidProjectError
 from modelseal.evidence.facts import Finding, Level
 from modelseal.evidence.locks.entries import Lock
 from modelseal.evidence.locks.read import read_lock
-from modelseal.modelpack.detect import paths_in
+from modelseal.modelpack.detect import LOCK_NAMES, paths_in
 from modelseal.modelpack.project import FILE_NAME, Project
-
-_NAMES = ("requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "conda-lock.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,8 @@ def lock_of(directory: Path, project: Project) -> NamedLock:
 
 
 def _missing(directory: Path) -> Iterator[Finding]:
-    there = [path for path in paths_in(directory) if path.rpartition("/")[2] in _NAMES]
-    lock = there[0] if there else _NAMES[0]
+    there = [path for path in paths_in(directory) if path.rpartition("/")[2] in LOCK_NAMES]
+    lock = there[0] if there else LOCK_NAMES[0]
     yield Finding(
         id="missing-lock",
         message="it is not said which packages, in which versions, the model needs to run",

@@ -26,8 +26,8 @@ def is_poetry(document: Table) -> bool:
     return isinstance(metadata, dict) and "content-hash" in metadata
 
 
-def read_poetry(document: Table, text: str) -> tuple[str, tuple[LockedPackage, ...]]:
-    """Return the Python that it is for, and the packages.
+def read_poetry(document: Table, text: str) -> tuple[str, tuple[LockedPackage, ...], bool]:
+    """Return the Python that it is for, the packages, and whether these have no markers.
 
     Raises:
         InvalidDocumentError: another version of the format, or another shape.
@@ -45,7 +45,7 @@ def read_poetry(document: Table, text: str) -> tuple[str, tuple[LockedPackage, .
     packages = tuple(
         _package(table, line, files) for table, line in zip(tables, lines, strict=True)
     )
-    return metadata.text("python-versions"), packages
+    return metadata.text("python-versions"), packages, version != _VERSIONS[-1]
 
 
 def _package(table: Table, line: int, all_files: Table | None) -> LockedPackage:

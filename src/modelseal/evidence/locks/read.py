@@ -81,15 +81,16 @@ def _parse(raw: bytes, path: str) -> Lock:
 
 
 def _toml(document: Table, text: str, path: str, digest: Digest) -> Lock:
+    on_edges = False
     if is_pylock(document):
         tool, python, packages, roots = read_pylock(document, text)
         form = LockFormat.PYLOCK
     elif is_poetry(document):
-        python, packages = read_poetry(document, text)
+        python, packages, on_edges = read_poetry(document, text)
         tool, roots, form = "poetry", (), LockFormat.POETRY
     elif is_uv(document):
         python, packages, roots = read_uv(document, text)
-        tool, form = "uv", LockFormat.UV
+        tool, form, on_edges = "uv", LockFormat.UV, bool(roots)
     elif not document.value:  # comments only
         return _requirements(text, path, digest)
     else:
@@ -102,6 +103,7 @@ def _toml(document: Table, text: str, path: str, digest: Digest) -> Lock:
         requires_python=python,
         packages=packages,
         roots=roots,
+        markers_on_edges=on_edges,
     )
 
 

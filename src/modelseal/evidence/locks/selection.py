@@ -6,7 +6,7 @@ import platform as machine
 import sys
 from collections.abc import Mapping
 
-from modelseal.evidence.locks.entries import Edge, Lock, LockedPackage, LockFormat, Manager
+from modelseal.evidence.locks.entries import Edge, Lock, LockedPackage, Manager
 
 # How OCI names a platform, and how Python and conda do.
 _SYSTEMS = {"linux": ("linux", "Linux", "posix"), "darwin": ("darwin", "Darwin", "posix")} | {
@@ -116,9 +116,15 @@ def selected(
         and package.platform in {"", conda}
         and (package.manager is Manager.CONDA or holds(package.marker, environment))
     ]
-    if lock.format is not LockFormat.UV or not lock.roots:
+    if not lock.markers_on_edges:
         return tuple(here)
-    return _reached(lock.roots, here, environment)
+    return _reached(lock.roots or _needed_by_nobody(here), here, environment)
+
+
+def _needed_by_nobody(packages: list[LockedPackage]) -> tuple[LockedPackage, ...]:
+    """Return what nothing else needs: the project asks for it, when the lock does not name that."""
+    needed = {edge.name for package in packages for edge in package.requires}
+    return tuple(package for package in packages if package.name not in needed)
 
 
 def _reached(
