@@ -93,7 +93,7 @@ def attest(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Attach signed statements about the manifest that REF points at.
+    """Attach signed statements about what REF points at.
 
     A predicate over 8 MiB is stored beside the model, and its digest is signed.
 

@@ -28,7 +28,7 @@ def check(
     ] = None,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Check whether DIR fits together: lock file, packages, images, weights, modelseal.yaml.
+    """Check whether DIR fits together: lock, packages, weights.
 
     Looks whether every package is pinned and hashed, and installed as locked; whether images are
     named by digest; whether config.json, shards, precision, signature, opset and tokenizer fit

@@ -25,7 +25,7 @@ from modelseal.cli.trust_options import NOBODY, Offline, SignerFlags
 _TPM = "TPM"
 
 app = typer.Typer(
-    help="Attest the machine that a model was made or checked on, and verify it.",
+    help="Attest, and verify, the machine that made a model.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 @app.callback()
 def _environment() -> None:
-    """Attest the machine that a model was made or checked on, and verify it."""
+    """Attest, and verify, the machine that made a model."""
 
 
 AttestationKeys = Annotated[

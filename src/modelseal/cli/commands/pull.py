@@ -93,7 +93,7 @@ def pull(
     quiet: Quiet = False,
     json_output: Json = False,
 ) -> None:
-    """Write the files of the model that REF points at to a directory.
+    """Write the files of the model REF to a directory.
 
     Told who may sign, it verifies first and fetches nothing else when that fails. Every file is
     compared with its digest before it gets its name. A run that was killed is gone on with, and
