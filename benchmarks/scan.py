@@ -114,17 +114,18 @@ def _publish(stage: Stage, size: int, runs: int) -> Table:
                 "--no-cache",
             )  # fmt: skip
             rounds.append(measure_in_turn({"push": push, "publish": publish}, 1))
-    pushed = min(one["push"].fastest for one in rounds)
-    published = min(one["publish"].fastest for one in rounds)
-    added = published / pushed - 1
     table = Table(
         "What publishing adds to a push",
-        f"{size // MIB} MiB of safetensors in four files, to a registry that has them: "
-        f"all is hashed, scanned, signed and attested. Fastest of {runs} rounds in turn.",
+        f"{size // MIB} MiB of safetensors in four files, to a registry that has them: all is "
+        f"hashed, scanned, signed and attested. Fastest of {runs} rounds in turn; the goal is held "
+        "to the client's CPU time, because others' work falls on wall time.",
         ("", "push", "publish", "added", "goal", ""),
     )
-    goal = f"≤ {_MOST_ADDED:.0%}"
-    cells = (seconds(pushed), seconds(published), f"{added:.0%}", goal, judged(added, _MOST_ADDED))
-    table.rows.append((f"{size // MIB} MiB", *cells))
-    table.data["publish"] = {"push": pushed, "publish": published}
+    wall = [min(one[name].fastest for one in rounds) for name in ("push", "publish")]
+    cpu = [min(one[name].cpu for one in rounds) for name in ("push", "publish")]
+    for name, (pushed, published) in (("CPU", cpu), ("wall", wall)):
+        added = published / pushed - 1
+        goal = (f"≤ {_MOST_ADDED:.0%}", judged(added, _MOST_ADDED)) if name == "CPU" else ("", "")
+        table.rows.append((name, seconds(pushed), seconds(published), f"{added:.0%}", *goal))
+        table.data[name] = {"push": pushed, "publish": published}
     return table
