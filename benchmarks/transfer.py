@@ -8,6 +8,7 @@ Each `_measure` function fills one part of the results, which are plain values f
 
 import contextlib
 import filecmp
+import itertools
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any, TypeAlias
 from benchmarks.measure import Sample, Samples
 from benchmarks.programs import OURS, Program, programs, run
 from benchmarks.stage import MIB, Stage
+from tests.support.model_factory import project_text
 from tests.support.registries import Registry
 from tests.support.relay import Relay
 from tests.support.tls import KeyPair, TlsAuthority
@@ -160,9 +162,10 @@ def _again(arena: Arena, plan: Plan) -> Results:
     compared = programs(OURS, "oras", "modctl")
     taken: dict[str, dict[str, list[Sample]]] = {"cold": {}, "again": {}}
     sent: dict[str, list[int]] = {}
+    versions = itertools.count(1)
     with arena.stage.model(plan.size // 2, files=_AGAIN_FILES) as model:
         changing = model / f"model-{1:05}-of-{_AGAIN_FILES:05}.safetensors"
-        size = changing.stat().st_size
+        size = changing.stat().st_size + len(project_text())
         time.sleep(2.5)  # or the files could have been changed unseen
         for number in range(plan.few):
             for program in _turned(compared, number):
@@ -172,6 +175,9 @@ def _again(arena: Arena, plan: Plan) -> Results:
                         samples.setdefault(program.name, []).append(sample)
                     with changing.open("r+b") as file:
                         file.write(f"{number} {program.name}".encode())
+                    # Another model has another version, or it is refused.
+                    version = f"1.4.{next(versions)}"
+                    (model / "modelseal.yaml").write_text(project_text(version=version))
                     with Relay(registry.host) as relay:
                         arena.push(program, model, relay.host, registry, tag="1.4.1")
                         sent.setdefault(program.name, []).append(relay.sent)
