@@ -190,6 +190,12 @@ def test_a_policy_asks_for_the_key_and_the_values(place: Place, quoted: dict[str
             assert "environment: no quote of a TPM says" in done.stderr
 
 
+def test_evidence_is_explained(place: Place, quoted: dict[str, object]) -> None:
+    told = place.modelseal("explain", REF, *VERIFY).check().stdout
+    assert "evidence that a statement names by its digest; unsigned itself" in told
+    assert quoted
+
+
 def test_the_evidence_comes_along_with_a_copy(place: Place, quoted: dict[str, object]) -> None:
     place.modelseal("copy", "--recursive", REF, "oci:./far:1.4.0").check()
     assert place.verify(reference="oci:./far:1.4.0").startswith("verified: ")

@@ -13,7 +13,13 @@ from enum import StrEnum
 from threading import Lock
 
 from modelseal.attest.predicates.types import OMS, PROVENANCE, SHORT_NAMES, SIGNATURE
-from modelseal.attest.referrers import BUNDLE_PREFIX, MAX_BUNDLE_BYTES, MAX_TOTAL_BYTES
+from modelseal.attest.referrers import (
+    BUNDLE_PREFIX,
+    DOCUMENT,
+    EVIDENCE,
+    MAX_BUNDLE_BYTES,
+    MAX_TOTAL_BYTES,
+)
 from modelseal.errors import (
     ContentError,
     Error,
@@ -217,11 +223,19 @@ def _unreadable(place: str, entry: Descriptor, error: Error) -> Explained:
     return Explained(place=place, kind=Kind.BROKEN, title=title, listed=entry, refusal=refusal)
 
 
+_UNSIGNED = {
+    DOCUMENT: "a predicate that a statement names by its digest; unsigned itself",
+    EVIDENCE: "evidence that a statement names by its digest; unsigned itself",
+}
+
+
 def _other(place: str, entry: Descriptor, artifact_type: str) -> Explained:
     return Explained(
         place=place,
         kind=Kind.OTHER,
-        title="a referrer of another kind, which signs nothing that is read here",
+        title=_UNSIGNED.get(
+            artifact_type, "a referrer of another kind, which signs nothing that is read here"
+        ),
         listed=entry,
         artifact_type=artifact_type,
     )
