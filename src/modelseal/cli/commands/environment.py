@@ -120,10 +120,11 @@ def quote(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Have this machine's TPM quote its PCRs for REF; attach the evidence, and sign it.
+    """Have this machine's TPM quote its PCRs for REF.
 
-    The TPM signs the digest of the model together with how the machine was started, so that the
-    quote counts for this model only. Needs the commands of tpm2-tools.
+    The evidence is attached, and a statement that names it is signed. The TPM signs the digest of
+    the model together with how the machine was started, so that the quote counts for this model
+    only. Needs the commands of tpm2-tools.
 
     \b
     Example:
@@ -190,7 +191,9 @@ def verify(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Verify that a TPM you know quoted for REF, and that its PCRs are as they have to be.
+    """Verify that a TPM you know quoted for REF.
+
+    Its PCRs have to be as you say.
 
     Say whom you believe to have attached it (an identity and its issuer, or a public key), and
     which attestation key. Needs no TPM and no tpm2-tools. Exit 0 when it holds, 11 when not. In a

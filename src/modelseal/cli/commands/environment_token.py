@@ -139,7 +139,9 @@ def nonce(
     registry: RegistryFlags = NO_FLAGS,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Show the nonce that binds evidence to REF: what to hand to an attestation service.
+    """Show the nonce that binds evidence to REF.
+
+    It is what to hand to an attestation service.
 
     It is the SHA-256 of the manifest's digest as text, in the spellings that services take.
 
@@ -194,7 +196,9 @@ def token(
     quiet: Quiet = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Verify a token of an attestation service about this machine; attach it to REF and sign it.
+    """Verify an attestation service's token; attach it.
+
+    The token is about this machine; the statement that names it is signed.
 
     Experimental. The token has to hold the nonce of REF (`environment nonce`), be signed by a
     pinned key, and be valid now.
