@@ -18,7 +18,7 @@ from typing import Any
 def _numpy(directory: Path) -> None:
     import numpy as np
 
-    values = np.arange(24, dtype="<f4").reshape(4, 6)
+    values: Any = np.arange(24, dtype="<f4").reshape(4, 6)
     record = np.array(
         [(1, 2.5, "ab"), (2, 3.5, "cd")], dtype=[("n", "<i4"), ("x", "<f8"), ("s", "<U2")]
     )
@@ -85,7 +85,7 @@ def _safetensors(directory: Path) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    weights = {
+    weights: dict[str, Any] = {
         "w": np.ones((4, 3), "<f4"),
         "b": np.zeros(3, "<f2"),
         "n": np.zeros((0, 2), "<i8"),

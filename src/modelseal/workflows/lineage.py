@@ -16,6 +16,7 @@ from modelseal.attest.predicates.types import PROVENANCE, SCAI
 from modelseal.attest.referrers import AttachedBundle, attached_bundles
 from modelseal.errors import ContentError, NotFoundError, VerificationError
 from modelseal.evidence.facts import Fact, Finding
+from modelseal.evidence.lineage.claims import is_about_data
 from modelseal.evidence.lineage.facts import TOPIC
 from modelseal.evidence.lineage.places import NOWHERE, DataPlaces
 from modelseal.evidence.lineage.runs import Run, read_run
@@ -54,7 +55,7 @@ class Lineage:
         standing: how all of this is known.
         signers: who said so; of claims, nobody can be named.
         runs: the runs that made it, the latest of each invocation.
-        attributes: what is said of its data and of where it was made (SCAI assertions).
+        attributes: what is said of its data (SCAI assertions).
         facts: about its data, if a directory was read.
         findings: what is missing or contradicts itself, if a directory was read.
     """
@@ -93,6 +94,7 @@ def lineage_of_build(build: BuildExplanation) -> Lineage:
             for it in claims
             if it.predicate_type == SCAI
             for entry in assertions_of(it.predicate)
+            if is_about_data(entry["attribute"])
         ),
         facts=tuple(fact for fact in build.collected.facts if fact.topic == TOPIC),
         findings=tuple(
@@ -190,6 +192,7 @@ def _attributes(
     for kind, predicate in statements:
         if kind == SCAI:
             try:
-                yield from assertions_of(predicate)
+                found = assertions_of(predicate)
             except ContentError:
                 continue  # somebody signed something else under this name: it says nothing
+            yield from (entry for entry in found if is_about_data(entry["attribute"]))

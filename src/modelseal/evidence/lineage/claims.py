@@ -28,6 +28,11 @@ USE: Final = {
 }
 
 
+def is_about_data(attribute: str) -> bool:
+    """Tell whether an attribute is one of these: a model carries reports about other things too."""
+    return attribute in PERSONAL.values() or attribute.partition(":")[0] in USE.values()
+
+
 def assertions(
     datasets: Sequence[Described], project_file: ResourceDescriptor, *, base_model: str = ""
 ) -> tuple[AttributeAssertion, ...]:

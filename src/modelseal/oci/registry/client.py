@@ -3,11 +3,13 @@
 """Requests to one registry: with a token, through redirects, again when it may help."""
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
 from types import MappingProxyType
+from typing import ParamSpec, TypeVar
 
 from urllib3 import exceptions
 
@@ -22,6 +24,9 @@ from modelseal.oci.registry.received import Body, no_longer_than
 from modelseal.oci.registry.retry import TransientError, retry_after, retrying
 from modelseal.oci.registry.transport import Transport, failure
 from modelseal.oci.registry.wire import Response
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 PULL = "pull"
 PUSH = "pull,push"
@@ -77,7 +82,7 @@ class Client:
             self._origin,
             repository.registry,
             options,
-            send=self._send_to_token_service,
+            send=_weakly(self._send_to_token_service),
             reach=self._transport.reach,
         )
 
@@ -224,6 +229,18 @@ class Client:
     def _answer(self, response: Response, target: Target, body: bytes = b"") -> Answer:
         elsewhere = "" if target.origin == self._origin else target.origin.netloc
         return Answer(response.status, _headers(response), body, target, elsewhere)
+
+
+def _weakly(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return a method that does not keep its object: no circle holds connections open."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        found = reference()
+        assert found is not None, "called by what the object alone holds"
+        return found(*args, **kwargs)
+
+    return call
 
 
 def origin_of(registry: str, options: RegistryOptions) -> Origin:

@@ -25,9 +25,8 @@ _SMALL = 64 << 10
 class Newness:
     """What the answers so far say; safe to use from several threads."""
 
-    def __init__(self, is_unknown: Callable[[], bool]) -> None:
-        """Begin with nothing known; `is_unknown` asks the registry about the repository, once."""
-        self._is_unknown = is_unknown
+    def __init__(self) -> None:
+        """Begin with nothing known."""
         self._lock = threading.Lock()
         self._absent = 0
         self._found = False
@@ -38,8 +37,13 @@ class Newness:
         """Tell whether `target` need not be asked for."""
         return self._new and target.size <= _SMALL and not target.is_manifest
 
-    def note(self, *, there: bool) -> None:
-        """Take what the registry answered about a blob."""
+    def note(self, *, there: bool, is_unknown: Callable[[], bool]) -> None:
+        """Take what the registry answered about a blob.
+
+        Args:
+            there: whether it has the blob.
+            is_unknown: asks the registry about the repository; called once at most.
+        """
         with self._lock:
             if there:
                 self._found, self._new = True, False
@@ -47,6 +51,6 @@ class Newness:
             if self._found or self._asked or self._absent < _ENOUGH:
                 return
             self._asked = True
-        unknown = self._is_unknown()  # not under the lock: others go on asking meanwhile
+        unknown = is_unknown()  # not under the lock: others go on asking meanwhile
         with self._lock:
             self._new = unknown and not self._found

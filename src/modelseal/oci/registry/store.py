@@ -83,7 +83,7 @@ class RegistryStore:
         self._fetched = _ManifestCache()
         self._pushed = _ManifestCache()
         self._absent: set[Digest] = set()
-        self._newness = Newness(self._is_unknown)
+        self._newness = Newness()
         self._sessions: dict[Digest, Target] = {}
         policy = self._options.upload_policy or policy_of(repository.registry)
         self._bodies = BodyLimit(policy)
@@ -226,10 +226,10 @@ class RegistryStore:
             # A push that follows need not ask again.
             self._absent.add(target.digest)
             if not target.is_manifest:
-                self._newness.note(there=False)
+                self._newness.note(there=False, is_unknown=self._is_unknown)
             return False
         expect(answer, {200}, what, self._client.registry)
-        self._newness.note(there=True)
+        self._newness.note(there=True, is_unknown=self._is_unknown)
         there = answer.length == target.size
         if there and self._journal is not None:
             self._journal.forget(self._repository.registry, self._repository.name, target)

@@ -244,10 +244,12 @@ class Wires:
             with self._lock:
                 wire = self._idle.pop() if self._idle else None
             if wire is None:
-                return _Wire(self._connect(), self._keep, self._slowest)
-            if wire.quiet():
-                return wire
-            wire.close()
+                wire = _Wire(self._connect(), self._slowest)
+            elif not wire.quiet():
+                wire.close()
+                continue
+            wire.keep = self._keep
+            return wire
 
     def _keep(self, wire: "_Wire") -> bool:
         with self._lock:
@@ -263,13 +265,16 @@ def _close_all(wires: list["_Wire"]) -> None:
 
 
 class _Wire:
-    """One connection."""
+    """One connection.
 
-    def __init__(
-        self, connection: HTTPConnection, keep: Callable[["_Wire"], bool], slowest: float
-    ) -> None:
+    Who takes it back, it knows only while it is in use: else those that are kept would keep their
+    keeper, and nothing would close them when nobody needs it any more.
+    """
+
+    keep: Callable[["_Wire"], bool] | None = None
+
+    def __init__(self, connection: HTTPConnection, slowest: float) -> None:
         self._connection = connection
-        self._keep = keep
         self._slowest = slowest
         connection.connect()
         self.socket: socket.socket = connection.sock
@@ -350,7 +355,8 @@ class _Wire:
         return WireResponse(self, response.status, MappingProxyType(joined), _Other(response))
 
     def give_back(self, *, usable: bool) -> None:
-        if not (usable and self._keep(self)):
+        keep, self.keep = self.keep, None
+        if not (usable and keep is not None and keep(self)):
             self.close()
 
     def close(self) -> None:
