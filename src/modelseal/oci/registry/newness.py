@@ -12,7 +12,7 @@ Source: distribution-spec v1.1, "Error Codes": `NAME_UNKNOWN`, and "Listing Tags
 import threading
 from collections.abc import Callable
 
-from modelseal.oci.descriptor import Descriptor
+from modelseal.oci.descriptor import Descriptor, Digest
 
 _ENOUGH = 16
 """Blobs that the registry is asked for first. Whoever goes on with a push that broke off begins
@@ -32,10 +32,17 @@ class Newness:
         self._found = False
         self._asked = False
         self._new = False
+        self._sent: set[Digest] = set()
 
     def lacks(self, target: Descriptor) -> bool:
         """Tell whether `target` need not be asked for."""
-        return self._new and target.size <= _SMALL and not target.is_manifest
+        small = target.size <= _SMALL and not target.is_manifest
+        return self._new and small and target.digest not in self._sent
+
+    def sent(self, target: Descriptor) -> None:
+        """Take that a blob is there now because we sent it."""
+        with self._lock:
+            self._sent.add(target.digest)
 
     def note(self, *, there: bool, is_unknown: Callable[[], bool]) -> None:
         """Take what the registry answered about a blob.

@@ -154,6 +154,7 @@ class RegistryStore:
                     entry=entry,
                     bodies=self._bodies,
                 )
+            self._newness.sent(expected)
         self._absent.discard(expected.digest)
 
     def check_sizes(self, blobs: Iterable[tuple[str, int]]) -> Sequence[str]:

@@ -38,7 +38,6 @@ _MOST_IDLE = 16
 """Connections that are kept; more may be open, they are closed after use."""
 
 _HEAD = 16 << 10
-_LONGEST_HEAD = 64 << 10
 _SMALL = 64 << 10
 """Bytes of a body up to which it goes out with its head."""
 

@@ -45,6 +45,13 @@ def test_what_a_push_that_broke_off_has_sent_is_not_sent_again() -> None:
         assert sum(request.method == "PUT" for request in fake.requests) == 50
 
 
+def test_what_was_sent_is_there() -> None:
+    with FakeRegistry() as fake:
+        store = store_at(fake.host)
+        push_all(store, MANY)
+        assert all(store.exists(blob) for blob, _ in MANY)
+
+
 def test_a_large_blob_is_asked_for_in_any_repository() -> None:
     data = bytes(1 << 20)
     large = Descriptor.of(data, OCTET_STREAM)
