@@ -67,7 +67,6 @@ def publish(
         profile: what kind of artifact.
         oms: attach also an OMS signature of the files, made from the manifest alone.
         scan: what pickles may import, and whether findings are accepted.
-        claims: what else to attest, with the same login.
         data: where the data lie that the model learned from; their digests are compared.
         claims: what else to attest, with the same login; an ML-BOM takes the place of ours.
 
